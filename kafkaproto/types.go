@@ -1,6 +1,10 @@
 package kafkaproto
 
-import "strconv"
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+)
 
 // Offset is the position of a record in a partition, counted from 0. -1 stands for none.
 type Offset int64
@@ -40,4 +44,19 @@ const (
 
 func (tp TopicPartition) String() string {
 	return tp.Topic.String() + "-" + strconv.Itoa(int(tp.Partition))
+}
+
+// String is the uuid as Kafka prints it: 22 characters of base64url without padding.
+func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// ParseTopicID reads what String prints.
+func ParseTopicID(s string) (TopicID, error) {
+	var id TopicID
+	if len(s) != 22 {
+		return id, fmt.Errorf("topic id %q: want 22 characters of base64url", s)
+	}
+	if n, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(s)); err != nil || n != len(id) {
+		return TopicID{}, fmt.Errorf("topic id %q is not base64url", s)
+	}
+	return id, nil
 }
