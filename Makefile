@@ -1,0 +1,66 @@
+# StreamBus: `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN      := $(CURDIR)/bin/streambus
+FUZZTIME ?= 10s
+BENCH    ?= .
+ARGS     ?=
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@echo "  Variables: ARGS='--listen :9092' (run), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench), RUN=Test.. (compat)"
+
+.PHONY: run
+run: build ## Build and start a broker on 127.0.0.1:9092, data in ./data (Ctrl-C ends it)
+	@exec $(BIN) serve $(ARGS)
+
+.PHONY: build
+build: ## Build bin/streambus
+	@go build -o $(BIN) ./cmd/streambus
+
+.PHONY: setup
+setup: ## Install what the tests need beside Go (apt as root: kcat, Java, Maven, strace)
+	@compat-tests/setup.sh
+
+.PHONY: test
+test: build setup ## Run all tests, the stock clients' too
+	go test ./...
+	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -count=1 -timeout=20m ./...
+
+.PHONY: check
+check: ## Format, vet (linux and darwin), staticcheck, import layers
+	@files="$$(gofmt -l .)"; if [ -n "$$files" ]; then echo "not gofmt-ed:"; echo "$$files"; exit 1; fi
+	go vet ./...
+	GOOS=darwin go vet ./...
+	go tool staticcheck ./...
+	go test ./internal/arch/... ./docs/...
+	cd compat-tests && go vet ./... && GOOS=darwin go vet ./...
+
+.PHONY: race
+race: ## Run the product's tests under the race detector, invariants on
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./compat-tests/' | sort | while read -r file; do \
+	  sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file" | while read -r target; do \
+	    echo "$$(dirname "$$file") $$target"; \
+	    go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks that live beside the code (BENCH=regexp)
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: compat
+compat: build setup ## Run the stock clients' tests alone, with every line of their output (RUN=regexp)
+	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=30m -run='$(RUN)' ./...
+
+.PHONY: clean
+clean: ## Remove what was built (not ./data)
+	rm -rf bin
