@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// settle holds the rules between properties and makes the effective values of pairs of names that mean one thing.
+func (c *Config) settle() []error {
+	var errs []error
+	keep := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	keep(c.settleNodeID())
+	c.settleLogDirs()
+	keep(c.settleRoles())
+	if len(errs) > 0 {
+		return errs
+	}
+	_, err := c.ClusterListener()
+	keep(err)
+	if err == nil {
+		_, err = c.InterBrokerListener()
+		keep(err)
+	}
+	if c.String("admin.listener") != "" {
+		if _, _, err := splitHostPort(c.String("admin.listener")); err != nil {
+			keep(c.bad("admin.listener", err.Error()))
+		}
+	}
+	_, err = c.Voters()
+	keep(err)
+	_, err = c.Topic(nil)
+	keep(err)
+	return errs
+}
+
+// settleNodeID lets broker.id, the name of old, stand for node.id. From one source both must agree.
+func (c *Config) settleNodeID() error {
+	node, broker := c.get("node.id"), c.get("broker.id")
+	if broker.origin != OriginDefault && broker.parsed.(int64) >= 0 {
+		if broker.origin == node.origin && broker.text != node.text {
+			return c.bad("broker.id", "it must be the same as node.id, which is "+node.text)
+		}
+		if broker.origin > node.origin {
+			node = broker
+		}
+	}
+	c.values["node.id"] = node
+	broker.text, broker.parsed = node.text, node.parsed
+	c.values["broker.id"] = broker
+	return nil
+}
+
+// settleLogDirs lets log.dir stand for log.dirs where that has no value of at least equal strength.
+func (c *Config) settleLogDirs() {
+	dir, dirs := c.get("log.dir"), c.get("log.dirs")
+	if len(c.List("log.dirs")) == 0 || dir.origin > dirs.origin {
+		c.values["log.dirs"] = dir
+	}
+}
+
+func (c *Config) settleRoles() error {
+	if len(c.List("log.dirs")) == 0 || slices.Contains(c.List("log.dirs"), "") {
+		return c.bad("log.dirs", "it must name a directory")
+	}
+	if !slices.Contains(c.List("process.roles"), "broker") {
+		return nil
+	}
+	if c.Int64("broker.heartbeat.interval.ms") <= 0 {
+		return c.bad("broker.heartbeat.interval.ms", "it must be at least 1")
+	}
+	if beat, session := c.Int64("broker.heartbeat.interval.ms"), c.Int64("broker.session.timeout.ms"); session <= beat {
+		return c.bad("broker.session.timeout.ms", fmt.Sprintf("it must be above broker.heartbeat.interval.ms, which is %d", beat))
+	}
+	return nil
+}
+
+// shadowed warns of properties that were given and lose against a finer name of the same thing.
+func (c *Config) shadowed() []Warning {
+	var warnings []Warning
+	for _, names := range [][]string{
+		brokerSynonyms["log.retention.ms"], brokerSynonyms["log.roll.ms"], brokerSynonyms["log.roll.jitter.ms"],
+		brokerSynonyms["log.flush.interval.ms"],
+	} {
+		winner := ""
+		for _, name := range names {
+			if c.Origin(name) == OriginDefault {
+				continue
+			}
+			if winner != "" {
+				warnings = append(warnings, Warning{Key: name, Text: "it has no effect: " + winner + " is set (" + c.get(winner).source + ")"})
+				continue
+			}
+			winner = name
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// TopicSource says where a topic property's effective value comes from.
+type TopicSource int
+
+// Sources of a topic property, from the weakest.
+const (
+	FromDefault TopicSource = iota // the table
+	FromBroker                     // the broker's file, environment or flags
+	FromTopic                      // set on the topic
+)
+
+// TopicEntry is one property of a topic with its effective value.
+type TopicEntry struct {
+	Key    *Key
+	Value  string
+	Source TopicSource
+}
+
+// ValidateTopic checks one property of a topic: that it exists, and that its value is allowed. The error is an *Error.
+func ValidateTopic(name, text string) error {
+	k, ok := LookupTopic(name)
+	if !ok {
+		return &Error{Key: name, Value: text, Unknown: true}
+	}
+	_, err := k.check(text)
+	return err
+}
+
+// Topic makes a topic's effective configuration from what is set on it and the broker's defaults. It checks each value,
+// and the rules between values. The error is an *Error.
+func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
+	values := make(map[string]any, len(topicKeys))
+	for _, name := range slices.Sorted(maps.Keys(overrides)) {
+		k, ok := LookupTopic(name)
+		if !ok {
+			return TopicConfig{}, &Error{Key: name, Value: overrides[name], Unknown: true}
+		}
+		parsed, err := k.check(overrides[name])
+		if err != nil {
+			return TopicConfig{}, err
+		}
+		values[name] = parsed
+	}
+	for i := range topicKeys {
+		k := &topicKeys[i]
+		if _, ok := values[k.Name]; !ok {
+			values[k.Name], _, _ = c.topicDefault(k)
+		}
+	}
+	t := typedTopic(values)
+	return t, t.check()
+}
+
+// TopicDefault is the value of a topic property where the topic does not set it, as text. False: no such property.
+func (c *Config) TopicDefault(name string) (string, bool) {
+	k, ok := LookupTopic(name)
+	if !ok {
+		return "", false
+	}
+	parsed, _, _ := c.topicDefault(k)
+	return format(parsed), true
+}
+
+// TopicEntries returns every topic property, by name, with its effective value under the overrides. Values that are not
+// allowed are shown as they are.
+func (c *Config) TopicEntries(overrides map[string]string) []TopicEntry {
+	entries := make([]TopicEntry, 0, len(topicKeys))
+	for i := range topicKeys {
+		k := &topicKeys[i]
+		e := TopicEntry{Key: k, Source: FromTopic}
+		if text, ok := overrides[k.Name]; ok {
+			e.Value = text
+		} else {
+			parsed, origin, _ := c.topicDefault(k)
+			e.Value, e.Source = format(parsed), FromDefault
+			if origin != OriginDefault {
+				e.Source = FromBroker
+			}
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// topicDefault finds the first broker property of a topic property's synonyms that has a value, and that value in the
+// topic property's unit. Where all of them stand at their defaults, the topic property's own default counts.
+func (c *Config) topicDefault(k *Key) (parsed any, origin Origin, synonym string) {
+	for _, name := range k.Synonyms {
+		v := c.values[name]
+		if !v.isSet || v.origin == OriginDefault {
+			continue
+		}
+		return inMilliseconds(name, v.parsed), v.origin, name
+	}
+	parsed, _ = parse(k.Type, k.Default)
+	return parsed, OriginDefault, ""
+}
+
+// inMilliseconds converts the value of a property in hours or minutes.
+func inMilliseconds(name string, parsed any) any {
+	n, ok := parsed.(int64)
+	if !ok || n < 0 || !strings.HasSuffix(name, ".hours") && !strings.HasSuffix(name, ".minutes") {
+		return parsed
+	}
+	return n * unitOf(name).Milliseconds()
+}
+
+// typedTopic fills the struct from parsed values; every topic property has one.
+func typedTopic(values map[string]any) TopicConfig {
+	integer := func(name string) int64 { n, _ := values[name].(int64); return n }
+	flag := func(name string) bool { b, _ := values[name].(bool); return b }
+	text := func(name string) string { s, _ := values[name].(string); return s }
+	list := func(name string) []string { l, _ := values[name].([]string); return l }
+	ratio, _ := values["min.cleanable.dirty.ratio"].(float64)
+	policy := list("cleanup.policy")
+	return TopicConfig{
+		CleanupDelete: slices.Contains(policy, "delete"), CleanupCompact: slices.Contains(policy, "compact"),
+		RetentionMs: integer("retention.ms"), RetentionBytes: integer("retention.bytes"),
+		LocalRetentionMs: integer("local.retention.ms"), LocalRetentionBytes: integer("local.retention.bytes"),
+		SegmentBytes: integer("segment.bytes"), SegmentMs: integer("segment.ms"),
+		SegmentJitterMs: integer("segment.jitter.ms"), SegmentIndexBytes: integer("segment.index.bytes"),
+		IndexIntervalBytes: integer("index.interval.bytes"), Preallocate: flag("preallocate"),
+		MaxMessageBytes: int(integer("max.message.bytes")), CompressionType: text("compression.type"),
+		CompressionGzipLevel: int(integer("compression.gzip.level")),
+		CompressionLz4Level:  int(integer("compression.lz4.level")),
+		CompressionZstdLevel: int(integer("compression.zstd.level")),
+		TimestampType:        text("message.timestamp.type"),
+		TimestampBeforeMaxMs: integer("message.timestamp.before.max.ms"),
+		TimestampAfterMaxMs:  integer("message.timestamp.after.max.ms"),
+		MinInSyncReplicas:    int(integer("min.insync.replicas")),
+		UncleanElection:      flag("unclean.leader.election.enable"),
+		FlushMessages:        integer("flush.messages"), FlushMs: integer("flush.ms"),
+		DeleteRetentionMs: integer("delete.retention.ms"), MinCompactionLagMs: integer("min.compaction.lag.ms"),
+		MaxCompactionLagMs: integer("max.compaction.lag.ms"), MinCleanableDirtyRatio: ratio,
+		FileDeleteDelayMs: integer("file.delete.delay.ms"), RemoteStorageEnable: flag("remote.storage.enable"),
+		RemoteLogCopyDisable: flag("remote.log.copy.disable"), RemoteLogDeleteOnDisable: flag("remote.log.delete.on.disable"),
+		LeaderThrottledReplicas:   list("leader.replication.throttled.replicas"),
+		FollowerThrottledReplicas: list("follower.replication.throttled.replicas"),
+	}
+}
+
+// check holds the rules between the values of one topic.
+func (t *TopicConfig) check() error {
+	bad := func(key string, n int64, format string, args ...any) error {
+		return &Error{Key: key, Value: strconv.FormatInt(n, 10), Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case t.MinCompactionLagMs > t.MaxCompactionLagMs:
+		return bad("min.compaction.lag.ms", t.MinCompactionLagMs,
+			"it must not be above max.compaction.lag.ms, which is %d", t.MaxCompactionLagMs)
+	case t.RetentionMs >= 0 && t.LocalRetentionMs > t.RetentionMs:
+		return bad("local.retention.ms", t.LocalRetentionMs,
+			"it must not be above retention.ms, which is %d", t.RetentionMs)
+	case t.RetentionBytes >= 0 && t.LocalRetentionBytes > t.RetentionBytes:
+		return bad("local.retention.bytes", t.LocalRetentionBytes,
+			"it must not be above retention.bytes, which is %d", t.RetentionBytes)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package config
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Valid says which of a type's values are allowed.
+type Valid interface {
+	// Check returns why a parsed value is not allowed, as the end of a sentence; empty if it is.
+	Check(parsed any) string
+	// String says in words or brackets what is allowed, for listings.
+	String() string
+}
+
+// atLeast allows numbers from its value up.
+type atLeast float64
+
+func (v atLeast) Check(p any) string {
+	if n := number(p); n < float64(v) || math.IsNaN(n) {
+		return "it must be at least " + plain(float64(v))
+	}
+	return ""
+}
+
+func (v atLeast) String() string { return "[" + plain(float64(v)) + ",...]" }
+
+// between allows numbers from lo to hi, both included.
+type between struct{ lo, hi float64 }
+
+func (v between) Check(p any) string {
+	if n := number(p); n < v.lo || n > v.hi || math.IsNaN(n) {
+		return "it must be between " + plain(v.lo) + " and " + plain(v.hi)
+	}
+	return ""
+}
+
+func (v between) String() string { return "[" + plain(v.lo) + ",...," + plain(v.hi) + "]" }
+
+// gzipLevel allows the levels of gzip and -1 for its default.
+type gzipLevel struct{}
+
+func (gzipLevel) Check(p any) string {
+	if n := number(p); n != -1 && (n < 1 || n > 9) {
+		return "it must be between 1 and 9, or -1"
+	}
+	return ""
+}
+
+func (gzipLevel) String() string { return "[1,...,9] or -1" }
+
+// oneOf allows certain strings.
+type oneOf []string
+
+func (v oneOf) Check(p any) string {
+	if slices.Contains(v, p.(string)) {
+		return ""
+	}
+	return "it must be one of " + strings.Join(v, ", ")
+}
+
+func (v oneOf) String() string { return "[" + strings.Join(v, ", ") + "]" }
+
+// oneOfFold is oneOf without regard to case.
+type oneOfFold []string
+
+func (v oneOfFold) Check(p any) string {
+	if slices.ContainsFunc(v, func(s string) bool { return strings.EqualFold(s, p.(string)) }) {
+		return ""
+	}
+	return "it must be one of " + strings.Join(v, ", ")
+}
+
+func (v oneOfFold) String() string { return "(case insensitive) [" + strings.Join(v, ", ") + "]" }
+
+// someOf allows lists of certain strings, each at most once.
+type someOf struct {
+	allowed []string // nil allows any string
+	empty   bool     // the list may be empty
+}
+
+func (v someOf) Check(p any) string {
+	list := p.([]string)
+	if len(list) == 0 && !v.empty {
+		return "it must not be empty"
+	}
+	for i, s := range list {
+		switch {
+		case s == "":
+			return "it must not have empty elements"
+		case slices.Contains(list[:i], s):
+			return "it must not have an element twice"
+		case v.allowed != nil && !slices.Contains(v.allowed, s):
+			return "its elements must be of " + strings.Join(v.allowed, ", ")
+		}
+	}
+	return ""
+}
+
+func (v someOf) String() string {
+	switch {
+	case v.allowed != nil:
+		return "[" + strings.Join(v.allowed, ", ") + "]"
+	case v.empty:
+		return "no element twice"
+	}
+	return "non-empty list"
+}
+
+// notEmpty allows any string that has a character.
+type notEmpty struct{}
+
+func (notEmpty) Check(p any) string {
+	if p.(string) == "" {
+		return "it must not be empty"
+	}
+	return ""
+}
+
+func (notEmpty) String() string { return "non-empty string" }
+
+// throttled allows a list of partition:broker pairs, or *.
+type throttled struct{}
+
+var throttledReplica = regexp.MustCompile(`^\d+:\d+$`)
+
+func (throttled) Check(p any) string {
+	list := p.([]string)
+	if len(list) == 1 && strings.TrimSpace(list[0]) == "*" {
+		return ""
+	}
+	for i, s := range list {
+		if !throttledReplica.MatchString(s) {
+			return "it must be *, or partition:broker pairs divided by commas"
+		}
+		if slices.Contains(list[:i], s) {
+			return "it must not have an element twice"
+		}
+	}
+	return ""
+}
+
+func (throttled) String() string { return "[partitionId]:[brokerId],[partitionId]:[brokerId],..." }
+
+func number(p any) float64 {
+	switch n := p.(type) {
+	case int64:
+		return float64(n)
+	case float64:
+		return n
+	}
+	return math.NaN()
+}
+
+func plain(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

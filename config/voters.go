@@ -1,0 +1,36 @@
+package config
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Voter is a member of the first metadata quorum, as controller.quorum.voters names it.
+type Voter struct {
+	ID   int32
+	Addr string // host:port of its cluster listener
+}
+
+// Voters returns the members that controller.quorum.voters names; none if it is not set.
+func (c *Config) Voters() ([]Voter, error) {
+	const key = "controller.quorum.voters"
+	var voters []Voter
+	for _, text := range c.List(key) {
+		id, addr, ok := strings.Cut(text, "@")
+		n, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
+		if !ok || err != nil || n < 0 {
+			return nil, c.bad(key, "it must be id@host:port entries divided by commas")
+		}
+		host, port, err := splitHostPort(strings.TrimSpace(addr))
+		if err != nil {
+			return nil, c.bad(key, err.Error())
+		}
+		if slices.ContainsFunc(voters, func(v Voter) bool { return v.ID == int32(n) }) {
+			return nil, c.bad(key, "node "+id+" is there twice")
+		}
+		voters = append(voters, Voter{ID: int32(n), Addr: net.JoinHostPort(host, strconv.Itoa(int(port)))})
+	}
+	return voters, nil
+}
