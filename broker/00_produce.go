@@ -1,0 +1,3 @@
+package broker
+
+func handleProduce(s *Server, r *request) { r.noReply() }

@@ -1,0 +1,3 @@
+package broker
+
+func handleFetch(s *Server, r *request) { r.noReply() }

@@ -1,0 +1,291 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is one client connection. Its reader goroutine reads frames, starts requests and, when an answer is ready as soon
+// as the handler returns, writes it too; answers that come later are written by a goroutine that lives only as long as
+// there is something to write. So an idle connection costs one goroutine.
+//
+// The queue from head to tail holds the requests in the order of their arrival, and the writer takes them from its head
+// only: that is what keeps answers in order behind a fetch that waits.
+type conn struct {
+	s        *Server
+	nc       net.Conn
+	raw      syscall.RawConn // nil where there is no descriptor
+	listener string
+	remote   string
+	ip       string
+	in       frameReader
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	software, softwareVersion string // what ApiVersions named; the reader's own
+
+	mu       sync.Mutex
+	changed  sync.Cond // on mu: an answer became ready or was written, or the connection ended
+	head     *request
+	tail     *request
+	queued   int
+	pending  int      // bytes of answers that are ready and not written
+	current  *request // whose handler is running: the reader will look at it when that returns
+	writing  bool
+	closed   bool
+	draining bool
+	reason   error
+
+	active    atomic.Int64 // unix nanoseconds of the last frame or write: for the sweeper
+	reading   atomic.Int64 // when the piece of a frame that is being read began, 0 between frames
+	sending   atomic.Int64 // when the write that is going on made progress last, 0 if none is
+	turn      atomic.Bool  // may exceed the memory limit to finish its frame
+	requested bool         // a frame was whole already, so the peer speaks Kafka
+}
+
+// Bounds of a connection's queue. A client that pipelines more than this, or doesn't read its answers, is not read from
+// until they have gone.
+const (
+	maxQueuedRequests = 256
+	maxPendingBytes   = 8 << 20
+)
+
+func newConn(s *Server, nc net.Conn, listener, ip string) *conn {
+	c := &conn{s: s, nc: nc, listener: listener, remote: nc.RemoteAddr().String(), ip: ip}
+	c.changed.L = &c.mu
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.in.init(c)
+	c.active.Store(s.env.Clock.Now().UnixNano())
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
+	return c
+}
+
+// serve is the reader goroutine.
+func (c *conn) serve() {
+	defer c.finish()
+	for {
+		f, err := c.in.next()
+		if err != nil {
+			c.readEnded(err)
+			return
+		}
+		c.requested = true
+		if !c.dispatch(f) {
+			c.awaitWriter()
+			return
+		}
+		if !c.in.hasFrame() {
+			c.flush()
+		}
+		if !c.awaitRoom() {
+			return
+		}
+	}
+}
+
+// readEnded decides what the end of reading means: a client that hung up, a bad frame, or our own drain.
+func (c *conn) readEnded(err error) {
+	c.mu.Lock()
+	draining, closed := c.draining, c.closed
+	c.mu.Unlock()
+	switch {
+	case closed:
+	case draining:
+		c.awaitWriter()
+		c.close(errServerClosed)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		c.close(errPeerClosed)
+	default:
+		c.close(err)
+	}
+}
+
+var errPeerClosed = errors.New("closed by the client")
+
+// enqueue gives a request its place in the order of answers.
+func (c *conn) enqueue(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tail == nil {
+		c.head = r
+	} else {
+		c.tail.next = r
+	}
+	c.tail = r
+	c.queued++
+	c.current = r
+}
+
+// complete marks a request as answered and has the answer written when its turn has come. It never blocks.
+func (c *conn) complete(r *request) {
+	r.letGo()
+	now := c.s.env.Clock.Now()
+	c.mu.Lock()
+	if r.done {
+		c.mu.Unlock()
+		panic("broker: a request was answered twice: " + r.api.name)
+	}
+	r.done, r.answered, r.wake = true, now, nil
+	if c.closed {
+		c.mu.Unlock()
+		r.discard()
+		return
+	}
+	c.pending += r.size
+	start := c.head.done && !c.writing && c.current != r
+	if start {
+		c.writing = true
+	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	if start {
+		go c.write()
+	}
+}
+
+// flush writes, on the reader's goroutine, what is ready.
+func (c *conn) flush() {
+	c.mu.Lock()
+	c.current = nil
+	start := c.head != nil && c.head.done && !c.writing && !c.closed
+	if start {
+		c.writing = true
+	}
+	c.mu.Unlock()
+	if start {
+		c.write()
+	}
+}
+
+// awaitRoom holds the reader back while the queue is at its bounds, or while the last request is one behind which none
+// may start. It returns false when the connection is to end.
+func (c *conn) awaitRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && !c.draining {
+		serial := c.tail != nil && !c.tail.done && !c.tail.api.pipelined
+		if !serial && c.queued < maxQueuedRequests && c.pending < maxPendingBytes {
+			return true
+		}
+		c.startWriterLocked()
+		c.changed.Wait()
+	}
+	if c.closed {
+		return false
+	}
+	c.mu.Unlock()
+	c.awaitWriter()
+	c.close(errServerClosed)
+	c.mu.Lock()
+	return false
+}
+
+// awaitWriter waits until every answer has been written, or the connection has been closed.
+func (c *conn) awaitWriter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && c.queued > 0 {
+		c.startWriterLocked()
+		c.changed.Wait()
+	}
+}
+
+// startWriterLocked is for a reader that is going to wait: nothing else would write what its last handler answered.
+func (c *conn) startWriterLocked() {
+	c.current = nil
+	if c.head != nil && c.head.done && !c.writing {
+		c.writing = true
+		go c.write()
+	}
+}
+
+// drain lets the connection end after the answers to what has been read.
+func (c *conn) drain() {
+	c.mu.Lock()
+	c.draining = true
+	var wakes []func()
+	for r := c.head; r != nil; r = r.next {
+		if !r.done && r.wake != nil {
+			wakes = append(wakes, r.wake)
+		}
+	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	for _, wake := range wakes {
+		wake()
+	}
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // the reader comes back, and sees that it is to end
+}
+
+// close ends the connection now. Answers that were not written are dropped.
+func (c *conn) close(reason error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed, c.reason = true, reason
+	var wakes []func()
+	for r := c.head; r != nil; r = r.next {
+		if !r.done && r.wake != nil {
+			wakes = append(wakes, r.wake)
+		}
+	}
+	writing := c.writing
+	var dropped *request
+	if !writing {
+		dropped, c.head, c.tail = c.head, nil, nil
+	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	c.cancel()
+	c.nc.Close()
+	for _, wake := range wakes {
+		wake()
+	}
+	discardAnswered(dropped)
+	c.logClose(reason)
+}
+
+// discardAnswered frees what answered requests hold; those not answered yet free theirs when they complete.
+func discardAnswered(r *request) {
+	for r != nil {
+		next := r.next
+		if r.done {
+			r.discard()
+		}
+		r = next
+	}
+}
+
+func (c *conn) logClose(reason error) {
+	if reason == errPeerClosed || reason == errServerClosed || reason == errIdle {
+		c.s.log.Debug("connection closed", "peer", c.remote, "listener", c.listener, "reason", reason.Error())
+		return
+	}
+	if c.s.events.ConnectionFailed != nil {
+		c.s.events.ConnectionFailed(c.listener, reason)
+	}
+	c.s.log.Warn("connection closed", "peer", c.remote, "listener", c.listener, "client", c.software,
+		"reason", reason.Error())
+}
+
+// finish takes the connection out of the server's books when its reader ends.
+func (c *conn) finish() {
+	if p := recover(); p != nil {
+		c.s.logPanic(p, "peer", c.remote)
+		c.close(fmt.Errorf("a bug in the broker: %v", p))
+	}
+	c.close(errPeerClosed)
+	c.s.memory.endTurn(c)
+	c.s.forget(c)
+}

@@ -1,0 +1,283 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+const (
+	// writeBatchBytes is how much is gathered before a system call, where several answers are ready at once.
+	writeBatchBytes = 64 << 10
+	// gatherBytes bounds the buffer that pieces of files are read into.
+	gatherBytes = 256 << 10
+)
+
+// write sends answers from the head of the queue for as long as they are ready. Only one goroutine does so at a time,
+// the one that set c.writing.
+func (c *conn) write() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.logPanic(p, "peer", c.remote)
+			c.close(fmt.Errorf("a bug while writing an answer: %v", p))
+			c.stopWriting()
+		}
+	}()
+	w := responseWriter{c: c}
+	defer w.free()
+	for {
+		batch := c.takeReady()
+		if batch == nil {
+			return
+		}
+		err := w.send(batch)
+		c.sent(batch)
+		if err != nil {
+			c.close(err)
+			c.stopWriting()
+			return
+		}
+	}
+}
+
+// takeReady takes the answered requests off the head, as many as are worth a system call, and ends the writer's turn if
+// there are none.
+func (c *conn) takeReady() *request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.head == nil || !c.head.done {
+		c.writing = false
+		if c.closed {
+			discardAnswered(c.head)
+			c.head, c.tail = nil, nil
+		}
+		c.changed.Broadcast()
+		return nil
+	}
+	first, last, bytes := c.head, c.head, c.head.size
+	for n := last.next; n != nil && n.done && bytes < writeBatchBytes && last.err == nil; n = n.next {
+		last = n
+		bytes += n.size
+	}
+	c.head = last.next
+	if c.head == nil {
+		c.tail = nil
+	}
+	last.next = nil
+	// Whatever is being sent has left the order but not the bounds: sent counts it off.
+	return first
+}
+
+// sent accounts for a batch that was written, or given up.
+func (c *conn) sent(batch *request) {
+	now := c.s.env.Clock.Now()
+	c.active.Store(now.UnixNano())
+	count, pending, bytes := 0, 0, 0
+	for r := batch; r != nil; r = r.next {
+		count++
+		pending += r.size
+		bytes += r.sent
+		if event := c.s.events.Request; event != nil {
+			event(RequestEvent{
+				Listener: c.listener, Key: r.api.key, Version: r.header.Version, BytesIn: r.bytesIn, BytesOut: r.sent,
+				Handling: r.answered.Sub(r.received), Total: now.Sub(r.received),
+			})
+		}
+	}
+	c.s.bytesOut.Add(int64(bytes))
+	c.mu.Lock()
+	c.queued -= count
+	c.pending -= pending
+	c.changed.Broadcast()
+	c.mu.Unlock()
+}
+
+// stopWriting ends the writer's turn on a connection that was closed.
+func (c *conn) stopWriting() {
+	c.mu.Lock()
+	c.writing = false
+	discardAnswered(c.head)
+	c.head, c.tail = nil, nil
+	c.changed.Broadcast()
+	c.mu.Unlock()
+}
+
+// discard frees what an answer holds that will not be sent.
+func (r *request) discard() {
+	if r.released != nil {
+		r.released()
+		r.released = nil
+	}
+	r.chunks, r.resp = nil, nil
+}
+
+// responseWriter gathers answers and sends them. buf is pooled, and taken only when there is something to write.
+type responseWriter struct {
+	c   *conn
+	buf []byte
+}
+
+func (w *responseWriter) free() {
+	if w.buf != nil {
+		putBuffer(w.buf)
+		w.buf = nil
+	}
+}
+
+// send writes a list of answers. An answer with an error ends it, after what came before.
+func (w *responseWriter) send(batch *request) error {
+	w.c.sending.Store(w.c.s.env.Clock.Now().UnixNano())
+	defer w.c.sending.Store(0)
+	var failed error
+	for r := batch; r != nil; r = r.next {
+		if failed == nil {
+			failed = w.add(r)
+		}
+		r.discard()
+	}
+	if err := w.flush(); err != nil && failed == nil {
+		failed = err
+	}
+	return failed
+}
+
+func (w *responseWriter) add(r *request) error {
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.chunks != nil:
+		r.sent = r.size
+		return w.addChunks(r.chunks)
+	case r.resp != nil:
+		return w.addResponse(r)
+	}
+	return nil
+}
+
+func (w *responseWriter) addResponse(r *request) error {
+	if w.buf == nil {
+		w.buf = getBuffer(1 << minBufferBits)[:0]
+	}
+	start := len(w.buf)
+	b := append(w.buf, 0, 0, 0, 0)
+	b = kafkaproto.AppendResponseHeader(b, r.header.Key, r.headerFor, r.header.CorrelationID)
+	b = r.resp.AppendTo(b)
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	w.buf = b
+	r.sent = len(b) - start
+	if len(b) >= writeBatchBytes {
+		return w.flush()
+	}
+	return nil
+}
+
+// addChunks sends a fetch's answer. Small pieces are gathered into one write; large pieces of files go from the page
+// cache to the socket.
+func (w *responseWriter) addChunks(chunks []kafkaproto.Chunk) error {
+	for _, chunk := range chunks {
+		var err error
+		switch {
+		case chunk.Span.File == nil && len(chunk.Bytes) < writeBatchBytes:
+			err = w.gather(chunk.Bytes)
+		case chunk.Span.File == nil:
+			if err = w.flush(); err == nil {
+				err = w.write(chunk.Bytes)
+			}
+		case chunk.Span.Len >= sendfileBytes && w.c.canSendfile(chunk.Span):
+			if err = w.flush(); err == nil {
+				err = w.c.sendfile(chunk.Span)
+			}
+		default:
+			err = w.gatherSpan(chunk.Span)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *responseWriter) gather(b []byte) error {
+	if err := w.room(len(b)); err != nil {
+		return err
+	}
+	w.buf = append(w.buf, b...)
+	return nil
+}
+
+// gatherSpan reads a span behind what was gathered before, so that it goes out with the same write.
+func (w *responseWriter) gatherSpan(span env.Span) error {
+	for span.Len > 0 {
+		n := min(span.Len, gatherBytes)
+		if err := w.room(n); err != nil {
+			return err
+		}
+		at := len(w.buf)
+		w.buf = w.buf[:at+n]
+		if m, err := span.File.ReadAt(w.buf[at:], span.Pos); m < n {
+			w.buf = w.buf[:at]
+			return fmt.Errorf("cannot read %s at %d: %w", span.File.Name(), span.Pos, err)
+		}
+		span.Pos += int64(n)
+		span.Len -= n
+	}
+	return nil
+}
+
+// room makes sure that n bytes more fit, by sending what there is or by taking a larger buffer.
+func (w *responseWriter) room(n int) error {
+	if len(w.buf)+n > gatherBytes {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	if cap(w.buf)-len(w.buf) < n {
+		bigger := getBuffer(len(w.buf) + n)
+		w.buf, bigger = bigger[:copy(bigger, w.buf)], w.buf
+		if bigger != nil {
+			putBuffer(bigger)
+		}
+	}
+	return nil
+}
+
+// flush writes what was gathered.
+func (w *responseWriter) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	err := w.write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// write sends b in pieces, so that the sweeper sees a client that takes a large answer slowly but does take it.
+func (w *responseWriter) write(b []byte) error {
+	for len(b) > 0 {
+		piece := b[:min(len(b), 1<<20)]
+		if _, err := w.c.nc.Write(piece); err != nil {
+			return peerError(err)
+		}
+		b = b[len(piece):]
+		w.c.progress()
+	}
+	return nil
+}
+
+func (c *conn) progress() { c.sending.Store(c.s.env.Clock.Now().UnixNano()) }
+
+// peerError tells a client that has gone from a failure worth a log line.
+func peerError(err error) error {
+	for _, gone := range []error{net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
+		if errors.Is(err, gone) {
+			return errPeerClosed
+		}
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+// Package broker is the Kafka face of a node: it accepts connections, reads frames, finds the row of the API table that
+// a request belongs to, and writes answers in the order of their requests. It never keeps records or metadata itself:
+// those are partition's and the quorum's, and what the broker holds between two requests is only fetch sessions.
+//
+// node drives it (NewServer, Serve, Drain, Close). Read apis.go first, the table of what is served, then conn.go, the
+// life of a connection; each API key has a file NN_name.go of its own.
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/partition"
+)
+
+// Quorum is what the broker needs of the metadata quorum; controller/quorum has it.
+type Quorum interface {
+	// Submit returns when the command's result is applied and every watcher on this node has seen it.
+	Submit(ctx context.Context, c controller.Command) (any, error)
+	// Image is the newest committed metadata; never changed after it was handed out.
+	Image() *controller.Image
+	// Leader is the active controller as far as this node knows.
+	Leader() (id, epoch int32, ok bool)
+}
+
+// Options is what a Server is made of. All but Events must be set.
+type Options struct {
+	Env        env.Env
+	Config     *config.Config
+	NodeID     int32
+	ClusterID  func() string
+	Quorum     Quorum
+	Partitions *partition.Manager
+	Events     Events
+	Logger     *slog.Logger
+}
+
+// Server answers Kafka requests on any number of listeners.
+type Server struct {
+	env        env.Env
+	config     *config.Config
+	nodeID     int32
+	clusterID  func() string
+	quorum     Quorum
+	partitions *partition.Manager
+	events     Events
+	log        *slog.Logger
+
+	limits   limits
+	table    [maxAPIKey + 1]*api
+	memory   memory
+	sessions sessionCache
+	bytesIn  atomic.Int64
+	bytesOut atomic.Int64
+	requests atomic.Int64
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	perIP     map[string]int
+	emptied   chan struct{} // closed when draining and the last connection has gone
+	draining  bool
+	closed    bool
+	sweeper   env.Timer
+	running   sync.WaitGroup // accept loops and connections
+}
+
+// limits are the bounds that the configuration sets, read once.
+type limits struct {
+	frameBytes    int32         // socket.request.max.bytes
+	heldBytes     int64         // queued.max.request.bytes, over all connections
+	idle          time.Duration // connections.max.idle.ms
+	conns         int           // max.connections
+	connsPerIP    int           // max.connections.per.ip
+	fetchBytes    int           // fetch.max.bytes
+	fetchSessions int           // max.incremental.fetch.session.cache.slots
+}
+
+// defaultHeldBytes bounds the memory of requests being read or handled where queued.max.request.bytes says "unlimited",
+// as Kafka's default does: nothing here is without a limit.
+const defaultHeldBytes = 256 << 20
+
+func readLimits(c *config.Config) limits {
+	l := limits{
+		frameBytes:    int32(c.Int64("socket.request.max.bytes")),
+		heldBytes:     c.Int64("queued.max.request.bytes"),
+		idle:          time.Duration(c.Int64("connections.max.idle.ms")) * time.Millisecond,
+		conns:         int(c.Int64("max.connections")),
+		connsPerIP:    int(c.Int64("max.connections.per.ip")),
+		fetchBytes:    int(c.Int64("fetch.max.bytes")),
+		fetchSessions: int(c.Int64("max.incremental.fetch.session.cache.slots")),
+	}
+	if l.heldBytes <= 0 {
+		l.heldBytes = defaultHeldBytes
+	}
+	return l
+}
+
+// NewServer makes a server that listens nowhere yet.
+func NewServer(o Options) *Server {
+	s := &Server{
+		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
+		partitions: o.Partitions, events: o.Events, log: o.Logger,
+		limits:    readLimits(o.Config),
+		listeners: map[net.Listener]struct{}{},
+		conns:     map[*conn]struct{}{},
+		perIP:     map[string]int{},
+		emptied:   make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.memory.limit = s.limits.heldBytes
+	s.sessions.init(s.limits.fetchSessions)
+	for i := range apis {
+		s.table[apis[i].key] = &apis[i]
+	}
+	return s
+}
+
+// Drain stops accepting, lets every request that has been read get its answer, wakes the fetches that wait, and closes
+// the connections. When ctx ends first, it closes what is left and returns ctx's error.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	if s.draining || s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.draining = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	if len(conns) == 0 {
+		close(s.emptied)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.drain()
+	}
+	select {
+	case <-s.emptied:
+		s.Close()
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
+}
+
+// Close ends every listener and connection at once and waits for their goroutines.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	if s.sweeper != nil {
+		s.sweeper.Stop()
+	}
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	s.cancel()
+	for _, c := range conns {
+		c.close(errServerClosed)
+	}
+	s.running.Wait()
+}
+
+var errServerClosed = errors.New("the broker is shutting down")
+
+// Stats is a snapshot of what the server holds, for metrics and tests.
+type Stats struct {
+	Connections   int
+	HeldBytes     int64 // request frames being read or handled
+	FetchSessions int
+	Requests      int64
+	BytesIn       int64
+	BytesOut      int64
+}
+
+// Stats counts what is held right now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	n := len(s.conns)
+	s.mu.Unlock()
+	return Stats{
+		Connections: n, HeldBytes: s.memory.used.Load(), FetchSessions: s.sessions.size(),
+		Requests: s.requests.Load(), BytesIn: s.bytesIn.Load(), BytesOut: s.bytesOut.Load(),
+	}
+}
