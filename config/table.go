@@ -9,6 +9,8 @@ import (
 var (
 	table = slices.Concat(brokerTable(), topicTable())
 	index = indexTable(table)
+
+	topicRows = table[len(table)-len(topicKeys):]
 )
 
 func brokerTable() []Key {
@@ -17,7 +19,7 @@ func brokerTable() []Key {
 	return finish(rows, BrokerScope)
 }
 
-func topicTable() []Key { return finish(topicKeys, TopicScope) }
+func topicTable() []Key { return finish(slices.Clone(topicKeys), TopicScope) }
 
 func finish(rows []Key, scope Scope) []Key {
 	for i := range rows {

@@ -31,9 +31,9 @@ type TopicConfig struct {
 	CompressionLz4Level  int
 	CompressionZstdLevel int
 
-	TimestampType        string // CreateTime or LogAppendTime
-	TimestampBeforeMaxMs int64  // how far a CreateTime may lie behind the broker's clock
-	TimestampAfterMaxMs  int64  // how far it may lie ahead
+	TimestampType      string // CreateTime or LogAppendTime
+	TimestampBeforeMax int64  // milliseconds that a CreateTime may lie behind the broker's clock
+	TimestampAfterMax  int64  // how far it may lie ahead
 
 	MinInSyncReplicas int
 	UncleanElection   bool

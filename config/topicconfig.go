@@ -38,7 +38,7 @@ func ValidateTopic(name, text string) error {
 // Topic makes a topic's effective configuration from what is set on it and the broker's defaults. It checks each value,
 // and the rules between values. The error is an *Error.
 func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
-	values := make(map[string]any, len(topicKeys))
+	values := make(map[string]any, len(topicRows))
 	for _, name := range slices.Sorted(maps.Keys(overrides)) {
 		k, ok := LookupTopic(name)
 		if !ok {
@@ -50,8 +50,8 @@ func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
 		}
 		values[name] = parsed
 	}
-	for i := range topicKeys {
-		k := &topicKeys[i]
+	for i := range topicRows {
+		k := &topicRows[i]
 		if _, ok := values[k.Name]; !ok {
 			values[k.Name], _, _ = c.topicDefault(k)
 		}
@@ -73,9 +73,9 @@ func (c *Config) TopicDefault(name string) (string, bool) {
 // TopicEntries returns every topic property, by name, with its effective value under the overrides. Values that are not
 // allowed are shown as they are.
 func (c *Config) TopicEntries(overrides map[string]string) []TopicEntry {
-	entries := make([]TopicEntry, 0, len(topicKeys))
-	for i := range topicKeys {
-		k := &topicKeys[i]
+	entries := make([]TopicEntry, 0, len(topicRows))
+	for i := range topicRows {
+		k := &topicRows[i]
 		e := TopicEntry{Key: k, Source: FromTopic}
 		if text, ok := overrides[k.Name]; ok {
 			e.Value = text
@@ -134,8 +134,8 @@ func typedTopic(values map[string]any) TopicConfig {
 		CompressionLz4Level:  int(integer("compression.lz4.level")),
 		CompressionZstdLevel: int(integer("compression.zstd.level")),
 		TimestampType:        text("message.timestamp.type"),
-		TimestampBeforeMaxMs: integer("message.timestamp.before.max.ms"),
-		TimestampAfterMaxMs:  integer("message.timestamp.after.max.ms"),
+		TimestampBeforeMax:   integer("message.timestamp.before.max.ms"),
+		TimestampAfterMax:    integer("message.timestamp.after.max.ms"),
 		MinInSyncReplicas:    int(integer("min.insync.replicas")),
 		UncleanElection:      flag("unclean.leader.election.enable"),
 		FlushMessages:        integer("flush.messages"), FlushMs: integer("flush.ms"),
