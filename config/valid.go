@@ -132,12 +132,9 @@ func (throttled) Check(p any) string {
 	if len(list) == 1 && strings.TrimSpace(list[0]) == "*" {
 		return ""
 	}
-	for i, s := range list {
+	for _, s := range list {
 		if !throttledReplica.MatchString(s) {
 			return "it must be *, or partition:broker pairs divided by commas"
-		}
-		if slices.Contains(list[:i], s) {
-			return "it must not have an element twice"
 		}
 	}
 	return ""

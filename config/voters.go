@@ -16,21 +16,38 @@ type Voter struct {
 // Voters returns the members that controller.quorum.voters names; none if it is not set.
 func (c *Config) Voters() ([]Voter, error) {
 	const key = "controller.quorum.voters"
-	var voters []Voter
-	for _, text := range c.List(key) {
-		id, addr, ok := strings.Cut(text, "@")
-		n, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
-		if !ok || err != nil || n < 0 {
-			return nil, c.bad(key, "it must be id@host:port entries divided by commas")
-		}
-		host, port, err := splitHostPort(strings.TrimSpace(addr))
-		if err != nil {
-			return nil, c.bad(key, err.Error())
-		}
-		if slices.ContainsFunc(voters, func(v Voter) bool { return v.ID == int32(n) }) {
-			return nil, c.bad(key, "node "+id+" is there twice")
-		}
-		voters = append(voters, Voter{ID: int32(n), Addr: net.JoinHostPort(host, strconv.Itoa(int(port)))})
+	voters, reason := parseVoters(c.List(key))
+	if reason != "" {
+		return nil, c.bad(key, reason)
 	}
 	return voters, nil
 }
+
+func parseVoters(list []string) (voters []Voter, reason string) {
+	for _, text := range list {
+		id, addr, ok := strings.Cut(text, "@")
+		n, err := strconv.ParseInt(strings.TrimSpace(id), 10, 32)
+		if !ok || err != nil || n < 0 {
+			return nil, "it must be id@host:port entries divided by commas"
+		}
+		host, port, err := splitHostPort(strings.TrimSpace(addr))
+		if err != nil {
+			return nil, err.Error()
+		}
+		if slices.ContainsFunc(voters, func(v Voter) bool { return v.ID == int32(n) }) {
+			return nil, "node " + id + " is there twice"
+		}
+		voters = append(voters, Voter{ID: int32(n), Addr: net.JoinHostPort(host, strconv.Itoa(int(port)))})
+	}
+	return voters, ""
+}
+
+// voterList allows id@host:port entries.
+type voterList struct{}
+
+func (voterList) Check(p any) string {
+	_, reason := parseVoters(p.([]string))
+	return reason
+}
+
+func (voterList) String() string { return "non-empty list" }
