@@ -18,7 +18,7 @@ var quorumKeys = []Key{
 		Doc: "How long metadata writes are gathered."},
 	{Name: "controller.quorum.auto.join.enable", Type: Boolean, Default: "false", Meaning: Accepted,
 		Doc: "A new controller asks to become a voter by itself."},
-	{Name: "controller.quorum.bootstrap.servers", Type: List, Valid: someOf{empty: true}, Meaning: Served,
+	{Name: "controller.quorum.bootstrap.servers", Type: List, Valid: serverList{}, Meaning: Served,
 		Doc: "Cluster listeners of nodes to join, host:port. Only this node itself: a new cluster of one."},
 	{Name: "controller.quorum.election.backoff.max.ms", Type: Int, Default: "1000", Valid: atLeast(0), Meaning: Accepted,
 		Doc: "Longest pause between elections."},

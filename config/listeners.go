@@ -31,7 +31,7 @@ func (c *Config) Listeners() ([]Listener, error) {
 		return nil, err
 	}
 	own := slices.DeleteFunc(all, c.isControllerListener)
-	if len(own) == 0 {
+	if len(own) == 0 && slices.Contains(c.List("process.roles"), "broker") {
 		return nil, c.bad("listeners", "it needs a listener that is not a controller listener")
 	}
 	return own, nil
@@ -65,13 +65,17 @@ func (c *Config) ClusterListener() (Listener, error) {
 	return l, nil
 }
 
-// InterBrokerListener is the name of the listener that brokers use among themselves; by default the first one.
+// InterBrokerListener is the name of the listener that brokers use among themselves; by default the first one. A
+// controller without a broker has none.
 func (c *Config) InterBrokerListener() (string, error) {
 	listeners, err := c.Listeners()
 	if err != nil {
 		return "", err
 	}
 	name := c.String("inter.broker.listener.name")
+	if len(listeners) == 0 {
+		return "", nil
+	}
 	if name == "" {
 		return listeners[0].Name, nil
 	}

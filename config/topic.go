@@ -1,26 +1,27 @@
 package config
 
+import "time"
+
 // Values of message.timestamp.type.
 const (
 	CreateTime    = "CreateTime"
 	LogAppendTime = "LogAppendTime"
 )
 
-// TopicConfig holds the effective values of a topic's properties, numbers as Kafka writes them: milliseconds and bytes,
-// -1 for no limit, math.MaxInt64 where Kafka's default is its largest long. They are not time.Duration because a
-// Duration can't hold Long.MAX milliseconds.
+// TopicConfig holds the effective values of a topic's properties. A duration below zero is no limit, and so is the
+// largest duration (math.MaxInt64), which stands for all that is longer than 292 years, like Kafka's largest long.
 type TopicConfig struct {
 	CleanupDelete  bool // cleanup.policy contains delete
 	CleanupCompact bool // cleanup.policy contains compact
 
-	RetentionMs         int64 // -1 keeps forever
-	RetentionBytes      int64 // of one partition; -1 has no limit
-	LocalRetentionMs    int64 // -2 means RetentionMs
-	LocalRetentionBytes int64 // -2 means RetentionBytes
+	RetentionMs         time.Duration // <0 keeps forever
+	RetentionBytes      int64         // of one partition; -1 has no limit
+	LocalRetentionMs    time.Duration // RetentionMs if local.retention.ms is -2
+	LocalRetentionBytes int64         // RetentionBytes if local.retention.bytes is -2
 
 	SegmentBytes       int64
-	SegmentMs          int64
-	SegmentJitterMs    int64
+	SegmentMs          time.Duration
+	SegmentJitterMs    time.Duration
 	SegmentIndexBytes  int64
 	IndexIntervalBytes int64
 	Preallocate        bool
@@ -31,21 +32,22 @@ type TopicConfig struct {
 	CompressionLz4Level  int
 	CompressionZstdLevel int
 
-	TimestampType      string // CreateTime or LogAppendTime
-	TimestampBeforeMax int64  // milliseconds that a CreateTime may lie behind the broker's clock
-	TimestampAfterMax  int64  // how far it may lie ahead
+	TimestampType      string        // CreateTime or LogAppendTime
+	LogAppendTime      bool          // TimestampType is LogAppendTime
+	TimestampBeforeMax time.Duration // how far a CreateTime may lie behind the broker's clock
+	TimestampAfterMax  time.Duration // how far it may lie ahead
 
 	MinInSyncReplicas int
 	UncleanElection   bool
 
-	FlushMessages int64 // 1 flushes before every acknowledgement; math.MaxInt64 says nothing
-	FlushMs       int64 // math.MaxInt64 says nothing
+	FlushMessages int64         // 1 flushes before every acknowledgement; math.MaxInt64 says nothing
+	FlushMs       time.Duration // the largest says nothing
 
-	DeleteRetentionMs      int64
-	MinCompactionLagMs     int64
-	MaxCompactionLagMs     int64
+	DeleteRetentionMs      time.Duration
+	MinCompactionLagMs     time.Duration
+	MaxCompactionLagMs     time.Duration
 	MinCleanableDirtyRatio float64
-	FileDeleteDelayMs      int64
+	FileDeleteDelayMs      time.Duration
 
 	RemoteStorageEnable      bool
 	RemoteLogCopyDisable     bool

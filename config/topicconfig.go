@@ -3,9 +3,10 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 )
 
 // TopicSource says where a topic property's effective value comes from.
@@ -56,8 +57,11 @@ func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
 			values[k.Name], _, _ = c.topicDefault(k)
 		}
 	}
-	t := typedTopic(values)
-	return t, t.check()
+	if _, own := overrides["flush.ms"]; !own {
+		// The broker's log.flush.interval.ms is the interval of its own flush policy; it must not weaken "always".
+		values["flush.ms"] = int64(math.MaxInt64)
+	}
+	return typedTopic(values), checkTogether(values)
 }
 
 // TopicDefault is the value of a topic property where the topic does not set it, as text. False: no such property.
@@ -117,52 +121,67 @@ func inMilliseconds(name string, parsed any) any {
 // typedTopic fills the struct from parsed values; every topic property has one.
 func typedTopic(values map[string]any) TopicConfig {
 	integer := func(name string) int64 { n, _ := values[name].(int64); return n }
+	millis := func(name string) time.Duration { return duration(integer(name), time.Millisecond) }
 	flag := func(name string) bool { b, _ := values[name].(bool); return b }
 	text := func(name string) string { s, _ := values[name].(string); return s }
 	list := func(name string) []string { l, _ := values[name].([]string); return l }
 	ratio, _ := values["min.cleanable.dirty.ratio"].(float64)
 	policy := list("cleanup.policy")
+	// -2 stands for the value that has no "local" in its name.
+	localTime, localBytes := millis("local.retention.ms"), integer("local.retention.bytes")
+	if integer("local.retention.ms") == -2 {
+		localTime = millis("retention.ms")
+	}
+	if localBytes == -2 {
+		localBytes = integer("retention.bytes")
+	}
 	return TopicConfig{
 		CleanupDelete: slices.Contains(policy, "delete"), CleanupCompact: slices.Contains(policy, "compact"),
-		RetentionMs: integer("retention.ms"), RetentionBytes: integer("retention.bytes"),
-		LocalRetentionMs: integer("local.retention.ms"), LocalRetentionBytes: integer("local.retention.bytes"),
-		SegmentBytes: integer("segment.bytes"), SegmentMs: integer("segment.ms"),
-		SegmentJitterMs: integer("segment.jitter.ms"), SegmentIndexBytes: integer("segment.index.bytes"),
+		RetentionMs: millis("retention.ms"), RetentionBytes: integer("retention.bytes"),
+		LocalRetentionMs: localTime, LocalRetentionBytes: localBytes,
+		SegmentBytes: integer("segment.bytes"), SegmentMs: millis("segment.ms"),
+		SegmentJitterMs: millis("segment.jitter.ms"), SegmentIndexBytes: integer("segment.index.bytes"),
 		IndexIntervalBytes: integer("index.interval.bytes"), Preallocate: flag("preallocate"),
 		MaxMessageBytes: int(integer("max.message.bytes")), CompressionType: text("compression.type"),
 		CompressionGzipLevel: int(integer("compression.gzip.level")),
 		CompressionLz4Level:  int(integer("compression.lz4.level")),
 		CompressionZstdLevel: int(integer("compression.zstd.level")),
 		TimestampType:        text("message.timestamp.type"),
-		TimestampBeforeMax:   integer("message.timestamp.before.max.ms"),
-		TimestampAfterMax:    integer("message.timestamp.after.max.ms"),
+		LogAppendTime:        text("message.timestamp.type") == LogAppendTime,
+		TimestampBeforeMax:   millis("message.timestamp.before.max.ms"),
+		TimestampAfterMax:    millis("message.timestamp.after.max.ms"),
 		MinInSyncReplicas:    int(integer("min.insync.replicas")),
 		UncleanElection:      flag("unclean.leader.election.enable"),
-		FlushMessages:        integer("flush.messages"), FlushMs: integer("flush.ms"),
-		DeleteRetentionMs: integer("delete.retention.ms"), MinCompactionLagMs: integer("min.compaction.lag.ms"),
-		MaxCompactionLagMs: integer("max.compaction.lag.ms"), MinCleanableDirtyRatio: ratio,
-		FileDeleteDelayMs: integer("file.delete.delay.ms"), RemoteStorageEnable: flag("remote.storage.enable"),
+		FlushMessages:        integer("flush.messages"), FlushMs: millis("flush.ms"),
+		DeleteRetentionMs: millis("delete.retention.ms"), MinCompactionLagMs: millis("min.compaction.lag.ms"),
+		MaxCompactionLagMs: millis("max.compaction.lag.ms"), MinCleanableDirtyRatio: ratio,
+		FileDeleteDelayMs: millis("file.delete.delay.ms"), RemoteStorageEnable: flag("remote.storage.enable"),
 		RemoteLogCopyDisable: flag("remote.log.copy.disable"), RemoteLogDeleteOnDisable: flag("remote.log.delete.on.disable"),
 		LeaderThrottledReplicas:   list("leader.replication.throttled.replicas"),
 		FollowerThrottledReplicas: list("follower.replication.throttled.replicas"),
 	}
 }
 
-// check holds the rules between the values of one topic.
-func (t *TopicConfig) check() error {
-	bad := func(key string, n int64, format string, args ...any) error {
-		return &Error{Key: key, Value: strconv.FormatInt(n, 10), Reason: fmt.Sprintf(format, args...)}
+// checkTogether holds the rules between the values of one topic.
+func checkTogether(values map[string]any) error {
+	above := func(low, high string) error {
+		lowest, _ := values[low].(int64)
+		highest, _ := values[high].(int64)
+		if lowest <= highest {
+			return nil
+		}
+		return &Error{Key: low, Value: format(lowest), Reason: fmt.Sprintf("it must not be above %s, which is %d", high, highest)}
 	}
-	switch {
-	case t.MinCompactionLagMs > t.MaxCompactionLagMs:
-		return bad("min.compaction.lag.ms", t.MinCompactionLagMs,
-			"it must not be above max.compaction.lag.ms, which is %d", t.MaxCompactionLagMs)
-	case t.RetentionMs >= 0 && t.LocalRetentionMs > t.RetentionMs:
-		return bad("local.retention.ms", t.LocalRetentionMs,
-			"it must not be above retention.ms, which is %d", t.RetentionMs)
-	case t.RetentionBytes >= 0 && t.LocalRetentionBytes > t.RetentionBytes:
-		return bad("local.retention.bytes", t.LocalRetentionBytes,
-			"it must not be above retention.bytes, which is %d", t.RetentionBytes)
+	if err := above("min.compaction.lag.ms", "max.compaction.lag.ms"); err != nil {
+		return err
+	}
+	for _, unit := range []string{"ms", "bytes"} {
+		if n, _ := values["retention."+unit].(int64); n < 0 {
+			continue
+		}
+		if err := above("local.retention."+unit, "retention."+unit); err != nil {
+			return err
+		}
 	}
 	return nil
 }

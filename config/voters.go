@@ -51,3 +51,21 @@ func (voterList) Check(p any) string {
 }
 
 func (voterList) String() string { return "non-empty list" }
+
+// serverList allows host:port entries.
+type serverList struct{}
+
+func (serverList) Check(p any) string {
+	for _, text := range p.([]string) {
+		i := strings.LastIndexByte(text, ':')
+		if i <= 0 || strings.ContainsAny(text, "@/ *") {
+			return "it must be host:port entries divided by commas"
+		}
+		if _, err := strconv.ParseUint(text[i+1:], 10, 16); err != nil {
+			return "ports must be between 0 and 65535"
+		}
+	}
+	return ""
+}
+
+func (serverList) String() string { return "non-empty list" }
