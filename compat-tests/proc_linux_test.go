@@ -6,3 +6,9 @@ import "syscall"
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
+
+func mountTmpfs(dir, options string) error {
+	return syscall.Mount("tmpfs", dir, "tmpfs", 0, options)
+}
+
+func unmount(dir string) error { return syscall.Unmount(dir, syscall.MNT_FORCE) }
