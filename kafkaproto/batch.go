@@ -78,7 +78,9 @@ func (b Batch) BaseOffset() Offset { return Offset(binary.BigEndian.Uint64(b[0:]
 func (b Batch) Length() int32 { return int32(binary.BigEndian.Uint32(b[8:])) }
 
 // PartitionLeaderEpoch is the epoch of the leader that appended the batch.
-func (b Batch) PartitionLeaderEpoch() LeaderEpoch { return LeaderEpoch(binary.BigEndian.Uint32(b[12:])) }
+func (b Batch) PartitionLeaderEpoch() LeaderEpoch {
+	return LeaderEpoch(binary.BigEndian.Uint32(b[12:]))
+}
 
 // Magic is the version of the format, 2 in every Batch.
 func (b Batch) Magic() int8 { return int8(b[16]) }

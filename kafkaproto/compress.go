@@ -1,6 +1,11 @@
 package kafkaproto
 
-import "strconv"
+import (
+	"io"
+	"slices"
+	"strconv"
+	"sync"
+)
 
 // Codec is a compression of record batches, by Kafka's number.
 type Codec int8
@@ -39,8 +44,103 @@ func ParseCodec(name string) (Codec, bool) {
 // MaxDecompressed bounds what one batch may unpack to unless the caller says else: 256 MiB.
 const MaxDecompressed = 256 << 20
 
-// Compress appends src in the codec's form to dst.
-func Compress(codec Codec, dst, src []byte) ([]byte, error) { return append(dst, src...), nil }
+// Compress appends src in the codec's form to dst: what Kafka's own producer writes, so snappy has the xerial framing and
+// lz4 is a frame of independent 64 KiB blocks.
+func Compress(codec Codec, dst, src []byte) ([]byte, error) {
+	switch codec {
+	case CodecNone:
+		return append(dst, src...), nil
+	case CodecGzip:
+		return compressGzip(dst, src)
+	case CodecSnappy:
+		return compressXerial(dst, src), nil
+	case CodecLZ4:
+		return compressLZ4(dst, src)
+	case CodecZstd:
+		return compressZstd(dst, src)
+	}
+	return dst, ErrUnsupportedCompressionType.With("%v is not known", codec)
+}
 
-// Decompress appends what src holds to dst, at most max bytes.
-func Decompress(codec Codec, dst, src []byte, max int) ([]byte, error) { return append(dst, src...), nil }
+// Decompress appends what src holds to dst, at most max bytes. It allocates as bytes really come, not as src claims.
+func Decompress(codec Codec, dst, src []byte, max int) ([]byte, error) {
+	if codec == CodecNone {
+		if len(src) > max {
+			return dst, errBomb
+		}
+		return append(dst, src...), nil
+	}
+	r, err := newDecompressor(codec, src, max)
+	if err != nil {
+		return dst, err
+	}
+	defer r.Close()
+	start := len(dst)
+	for {
+		dst = slices.Grow(dst, 512)
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst)-start > max:
+			return dst[:start], errBomb
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return dst[:start], err
+		}
+	}
+}
+
+// newDecompressor is a stream of what src holds. It may unpack as much as max bytes into memory, never more, and much
+// less where the codec can stream. Close gives it back to its pool.
+func newDecompressor(codec Codec, src []byte, max int) (io.ReadCloser, error) {
+	switch codec {
+	case CodecGzip:
+		return newGzipReader(src)
+	case CodecSnappy:
+		return newSnappyReader(src, max)
+	case CodecLZ4:
+		return newLZ4Reader(src), nil
+	case CodecZstd:
+		return newZstdReader(src, max)
+	}
+	return nil, ErrUnsupportedCompressionType.With("%v is not known", codec)
+}
+
+// memoryReader gives out unpacked bytes that are in memory.
+type memoryReader struct {
+	left []byte
+	buf  []byte // where left lies, from getScratch
+}
+
+func (m *memoryReader) Read(p []byte) (int, error) {
+	if len(m.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, m.left)
+	m.left = m.left[n:]
+	return n, nil
+}
+
+func (m *memoryReader) Close() error {
+	putScratch(m.buf)
+	m.buf, m.left = nil, nil
+	return nil
+}
+
+// maxScratch is the largest buffer that is kept for the next batch.
+const maxScratch = 1 << 20
+
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// getScratch is an empty buffer with room for n bytes.
+func getScratch(n int) []byte {
+	p := scratches.Get().(*[]byte)
+	return slices.Grow((*p)[:0], n)
+}
+
+func putScratch(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxScratch {
+		scratches.Put(&b)
+	}
+}

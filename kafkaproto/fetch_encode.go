@@ -1,8 +1,13 @@
 package kafkaproto
 
-import "github.com/streambus/streambus/internal/env"
+import (
+	"encoding/binary"
 
-// FetchResponse is kmsg.FetchResponse with spans for records. See kmsg for the fields' meanings; which of them a version has, the encoder knows.
+	"github.com/streambus/streambus/internal/env"
+)
+
+// FetchResponse is Fetch's response (versions 0 to 18) with pieces of files for records. It may hold more than the
+// version asked for has: the encoder leaves the rest out.
 type FetchResponse struct {
 	ThrottleMillis int32
 	ErrorCode      int16
@@ -18,21 +23,22 @@ type FetchResponseTopic struct {
 	Partitions []FetchResponsePartition
 }
 
-// FetchResponsePartition is one partition's answer. Make it with NewFetchResponsePartition: many fields' "none" is -1, not 0.
+// FetchResponsePartition is one partition's answer. Make it with NewFetchResponsePartition: "none" is -1 in many fields, not 0.
 type FetchResponsePartition struct {
 	Partition            int32
 	ErrorCode            int16
 	HighWatermark        Offset
 	LastStableOffset     Offset
 	LogStartOffset       Offset
-	DivergingEpoch       EpochEndOffset // tagged, left out if both are -1
-	CurrentLeader        LeaderIDAndEpoch
-	SnapshotID           EpochEndOffset
+	DivergingEpoch       EpochEndOffset       // tagged, left out if both are -1
+	CurrentLeader        LeaderIDAndEpoch     // likewise
+	SnapshotID           EpochEndOffset       // likewise
 	AbortedTransactions  []AbortedTransaction // nil: null, which a read_uncommitted fetch gets
 	PreferredReadReplica int32
 
-	// Records are the bytes: Spans if not nil, else RecordBytes. RecordBytes nil and no spans is an empty, not a null, value.
-	Spans       []env.Span
+	// The record batches: Records if there are any, else RecordBytes. If both are nil the field is empty, as Kafka sends
+	// it, not null. Whoever releases what the spans stand on does so after the chunks were sent.
+	Records     []env.Span
 	RecordBytes []byte
 }
 
@@ -77,5 +83,248 @@ func NewFetchResponsePartition() FetchResponsePartition {
 	}
 }
 
-// EncodeFetch encodes resp as a whole frame, the 4-byte length first. The int is the frame's size in bytes, that length included.
-func EncodeFetch(version int16, correlation int32, resp *FetchResponse) ([]Chunk, int) { return nil, 0 }
+// EncodeFetch encodes resp as a whole frame, the 4-byte length first. size is the frame's in bytes, that length
+// included. Record bytes are not copied: they become chunks of their own, in place.
+func EncodeFetch(version int16, correlation int32, resp *FetchResponse) (chunks []Chunk, size int) {
+	return new(FetchEncoder).Encode(version, correlation, resp)
+}
+
+// FetchEncoder encodes fetch responses one after the other with the same buffers: what Encode returned is good until
+// it is called again.
+type FetchEncoder struct {
+	buf     []byte
+	chunks  []Chunk
+	start   int // of the bytes in buf that are in no chunk yet
+	records int // bytes that are not in buf
+	version int16
+	compact bool // flexible version: compact lengths, tagged fields
+}
+
+// Encode is EncodeFetch.
+func (e *FetchEncoder) Encode(version int16, correlation int32, resp *FetchResponse) (chunks []Chunk, size int) {
+	clear(e.chunks)
+	e.buf, e.chunks, e.start, e.records = e.buf[:0], e.chunks[:0], 0, 0
+	e.version, e.compact = version, version >= 12
+	if need := resp.headSize(); cap(e.buf) < need {
+		e.buf = make([]byte, 0, need)
+	}
+	e.buf = append(e.buf, 0, 0, 0, 0)
+	e.buf = AppendResponseHeader(e.buf, keyFetch, version, correlation)
+	e.response(resp)
+	e.cut()
+	size = len(e.buf) + e.records
+	// The first chunk, even if buf had to move since.
+	binary.BigEndian.PutUint32(e.chunks[0].Bytes, uint32(size-4))
+	return e.chunks, size
+}
+
+// headSize is about how many bytes everything but the records takes, rather more than less.
+func (resp *FetchResponse) headSize() int {
+	n := 64
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		n += 32 + len(t.Topic) + 112*len(t.Partitions)
+		for j := range t.Partitions {
+			n += 17 * len(t.Partitions[j].AbortedTransactions)
+		}
+	}
+	for i := range resp.Brokers {
+		n += 24 + len(resp.Brokers[i].Host)
+		if rack := resp.Brokers[i].Rack; rack != nil {
+			n += len(*rack)
+		}
+	}
+	return n
+}
+
+func (e *FetchEncoder) response(resp *FetchResponse) {
+	if e.version >= 1 {
+		e.int32(resp.ThrottleMillis)
+	}
+	if e.version >= 7 {
+		e.int16(resp.ErrorCode)
+		e.int32(resp.SessionID)
+	}
+	e.length(len(resp.Topics))
+	for i := range resp.Topics {
+		e.topic(&resp.Topics[i])
+	}
+	if !e.compact {
+		return
+	}
+	if len(resp.Brokers) == 0 {
+		e.buf = append(e.buf, 0)
+		return
+	}
+	e.buf = append(e.buf, 1) // one tagged field
+	e.tagged(0, func() { e.brokers(resp.Brokers) })
+}
+
+func (e *FetchEncoder) topic(t *FetchResponseTopic) {
+	if e.version >= 13 {
+		e.buf = append(e.buf, t.TopicID[:]...)
+	} else {
+		e.string(t.Topic)
+	}
+	e.length(len(t.Partitions))
+	for i := range t.Partitions {
+		e.partition(&t.Partitions[i])
+	}
+	if e.compact {
+		e.buf = append(e.buf, 0)
+	}
+}
+
+func (e *FetchEncoder) partition(p *FetchResponsePartition) {
+	e.int32(p.Partition)
+	e.int16(p.ErrorCode)
+	e.int64(int64(p.HighWatermark))
+	if e.version >= 4 {
+		e.int64(int64(p.LastStableOffset))
+	}
+	if e.version >= 5 {
+		e.int64(int64(p.LogStartOffset))
+	}
+	if e.version >= 4 {
+		e.aborted(p.AbortedTransactions)
+	}
+	if e.version >= 11 {
+		e.int32(p.PreferredReadReplica)
+	}
+	e.recordBytes(p)
+	if e.compact {
+		e.partitionTags(p)
+	}
+}
+
+func (e *FetchEncoder) aborted(txns []AbortedTransaction) {
+	if txns == nil {
+		e.length(-1)
+		return
+	}
+	e.length(len(txns))
+	for _, t := range txns {
+		e.int64(int64(t.ProducerID))
+		e.int64(int64(t.FirstOffset))
+		if e.compact {
+			e.buf = append(e.buf, 0)
+		}
+	}
+}
+
+// recordBytes writes the length into the buffer and puts the bytes behind it as chunks.
+func (e *FetchEncoder) recordBytes(p *FetchResponsePartition) {
+	n := 0
+	if p.Records == nil {
+		n = len(p.RecordBytes)
+	}
+	for _, s := range p.Records {
+		n += s.Len
+	}
+	e.length(n)
+	if n == 0 {
+		return
+	}
+	e.cut()
+	e.records += n
+	if p.Records == nil {
+		e.chunks = append(e.chunks, Chunk{Bytes: p.RecordBytes})
+		return
+	}
+	for _, s := range p.Records {
+		if s.Len > 0 {
+			e.chunks = append(e.chunks, Chunk{Span: s})
+		}
+	}
+}
+
+// cut makes a chunk of the bytes written since the last one.
+func (e *FetchEncoder) cut() {
+	if end := len(e.buf); end > e.start {
+		e.chunks = append(e.chunks, Chunk{Bytes: e.buf[e.start:end:end]})
+		e.start = end
+	}
+}
+
+func (e *FetchEncoder) partitionTags(p *FetchResponsePartition) {
+	diverging := p.DivergingEpoch != EpochEndOffset{NoLeaderEpoch, NoOffset}
+	leader := p.CurrentLeader != LeaderIDAndEpoch{-1, NoLeaderEpoch}
+	snapshot := p.SnapshotID != EpochEndOffset{NoLeaderEpoch, NoOffset}
+	count := byte(0)
+	for _, set := range [...]bool{diverging, leader, snapshot} {
+		if set {
+			count++
+		}
+	}
+	e.buf = append(e.buf, count)
+	if diverging {
+		e.buf = append(e.buf, 0, 13) // tag, size
+		e.int32(int32(p.DivergingEpoch.Epoch))
+		e.int64(int64(p.DivergingEpoch.EndOffset))
+		e.buf = append(e.buf, 0)
+	}
+	if leader {
+		e.buf = append(e.buf, 1, 9)
+		e.int32(p.CurrentLeader.LeaderID)
+		e.int32(int32(p.CurrentLeader.LeaderEpoch))
+		e.buf = append(e.buf, 0)
+	}
+	if snapshot {
+		e.buf = append(e.buf, 2, 13)
+		e.int64(int64(p.SnapshotID.EndOffset))
+		e.int32(int32(p.SnapshotID.Epoch))
+		e.buf = append(e.buf, 0)
+	}
+}
+
+func (e *FetchEncoder) brokers(brokers []FetchResponseBroker) {
+	e.length(len(brokers))
+	for i := range brokers {
+		b := &brokers[i]
+		e.int32(b.NodeID)
+		e.string(b.Host)
+		e.int32(b.Port)
+		if b.Rack == nil {
+			e.buf = append(e.buf, 0)
+		} else {
+			e.string(*b.Rack)
+		}
+		e.buf = append(e.buf, 0)
+	}
+}
+
+// tagged writes one tagged field, whose size comes before its content and isn't known yet. Content is small and holds
+// no records.
+func (e *FetchEncoder) tagged(tag uint64, content func()) {
+	e.buf = binary.AppendUvarint(e.buf, tag)
+	at := len(e.buf)
+	content()
+	size := len(e.buf) - at
+	var head [binary.MaxVarintLen32]byte
+	n := binary.PutUvarint(head[:], uint64(size))
+	e.buf = append(e.buf, head[:n]...)
+	copy(e.buf[at+n:], e.buf[at:at+size])
+	copy(e.buf[at:], head[:n])
+}
+
+// length writes the length of an array or of bytes; -1 is null.
+func (e *FetchEncoder) length(n int) {
+	if e.compact {
+		e.buf = binary.AppendUvarint(e.buf, uint64(n+1))
+	} else {
+		e.int32(int32(n))
+	}
+}
+
+func (e *FetchEncoder) string(s string) {
+	if e.compact {
+		e.buf = binary.AppendUvarint(e.buf, uint64(len(s)+1))
+	} else {
+		e.int16(int16(len(s)))
+	}
+	e.buf = append(e.buf, s...)
+}
+
+func (e *FetchEncoder) int16(v int16) { e.buf = binary.BigEndian.AppendUint16(e.buf, uint16(v)) }
+func (e *FetchEncoder) int32(v int32) { e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(v)) }
+func (e *FetchEncoder) int64(v int64) { e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(v)) }

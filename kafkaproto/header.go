@@ -11,6 +11,7 @@ import (
 
 // Keys whose headers have rules of their own.
 const (
+	keyFetch              = 1
 	keyControlledShutdown = 7
 	keyApiVersions        = 18
 )
