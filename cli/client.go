@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// DefaultBootstrap is where a command looks for a broker when it is told nothing.
+const DefaultBootstrap = "127.0.0.1:9092"
+
+// Target is the cluster a command works on.
+type Target struct {
+	Bootstrap []string      // host:port; at least one; a bare host means port 9092
+	ClientID  string        // what the broker logs; "streambus" if empty
+	Timeout   time.Duration // of one administrative request, and of finding the first broker; 30 s if 0
+}
+
+func (t Target) timeout() time.Duration {
+	if t.Timeout <= 0 {
+		return 30 * time.Second
+	}
+	return t.Timeout
+}
+
+// connect makes a client and checks that one broker answers, so that a wrong address is one clear line at once instead
+// of endless retries.
+func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	seeds, err := t.seeds()
+	if err != nil {
+		return nil, err
+	}
+	id := t.ClientID
+	if id == "" {
+		id = "streambus"
+	}
+	base := []kgo.Opt{
+		kgo.SeedBrokers(seeds...),
+		kgo.ClientID(id),
+		kgo.DialTimeout(5 * time.Second),
+	}
+	client, err := kgo.NewClient(append(base, opts...)...)
+	if err != nil {
+		return nil, &UsageError{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout())
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("no broker answers at %s: %w", strings.Join(seeds, ","), err)
+	}
+	return client, nil
+}
+
+// admin is connect for administrative requests.
+func (t Target) admin(ctx context.Context) (*kadm.Client, func(), error) {
+	client, err := t.connect(ctx, kgo.RetryTimeout(t.timeout()))
+	if err != nil {
+		return nil, nil, err
+	}
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32(t.timeout().Milliseconds()))
+	return admin, client.Close, nil
+}
+
+func (t Target) seeds() ([]string, error) {
+	var seeds []string
+	for _, s := range t.Bootstrap {
+		for _, part := range strings.Split(s, ",") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			if _, _, err := net.SplitHostPort(part); err != nil {
+				part = net.JoinHostPort(strings.Trim(part, "[]"), "9092")
+			}
+			seeds = append(seeds, part)
+		}
+	}
+	if len(seeds) == 0 {
+		return nil, usagef("no bootstrap address given")
+	}
+	return seeds, nil
+}
