@@ -27,10 +27,11 @@ func (l *Leader) Admit(acks int16) error {
 
 // Target is the end up to which appends with these acks may be answered now: an append whose next offset is at or
 // below it has what it asked for. acks=0 waits for nothing, acks=1 for the leader's own end (flushed under `always`),
-// acks=all for the high watermark.
+// acks=all for the high watermark and for what the ISR holds now: a retry of a record that was visible before the topic
+// asked for durability is not answered until the record is durable.
 func (l *Leader) Target(acks int16) kafkaproto.Offset {
 	if acks == AcksAll {
-		return l.high
+		return min(l.high, l.held)
 	}
 	return l.End()
 }

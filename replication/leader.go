@@ -60,7 +60,8 @@ type Leader struct {
 	epochStart kafkaproto.Offset
 	rules      Rules
 	inSync     int32
-	high       kafkaproto.Offset
+	high       kafkaproto.Offset // never falls
+	held       kafkaproto.Offset // what the whole ISR holds; may fall when the ISR or the rules change
 	replicas   []replica
 }
 
@@ -73,8 +74,9 @@ func Lead(s Start) Leader {
 		own.ends = s.Own
 	}
 	// A remembered high watermark may lie behind the log's end after a crash that lost what was not flushed, and below
-	// the log's start, because it is remembered only now and then.
-	l.high = max(min(s.KnownHighWatermark, l.counts(s.Own)), s.LogStart)
+	// the log's start, because it is remembered only now and then. Within the log it counts, flushed or not: it has
+	// been shown.
+	l.high = max(min(s.KnownHighWatermark, s.Own.Written), s.LogStart)
 	l.advance()
 	return l
 }
@@ -163,24 +165,26 @@ func (l *Leader) setReplicas(a Assignment) {
 // advance raises the high watermark to the lowest end in the ISR. With fewer members than min.insync.replicas it
 // stands still (KIP-966): what fewer replicas hold is not committed.
 func (l *Leader) advance() bool {
-	if l.inSync == 0 || l.underMinInSync() {
+	l.held = l.lowest()
+	if l.held <= l.high || l.underMinInSync() {
 		return false
 	}
-	lowest := kafkaproto.Offset(-1)
-	for i, first := 0, true; i < len(l.replicas); i++ {
+	l.high = l.held
+	return true
+}
+
+// lowest is the end that every member of the ISR has reached, -1 if there is none or one is unknown.
+func (l *Leader) lowest() kafkaproto.Offset {
+	lowest, found := kafkaproto.NoOffset, false
+	for i := range l.replicas {
 		if !l.replicas[i].inSync {
 			continue
 		}
-		end := l.counts(l.replicas[i].ends)
-		if first || end < lowest {
-			lowest, first = end, false
+		if end := l.counts(l.replicas[i].ends); !found || end < lowest {
+			lowest, found = end, true
 		}
 	}
-	if lowest <= l.high {
-		return false
-	}
-	l.high = lowest
-	return true
+	return lowest
 }
 
 func (l *Leader) underMinInSync() bool {
