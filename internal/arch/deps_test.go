@@ -13,6 +13,7 @@ var modules = map[string]struct {
 	reason string
 }{
 	"github.com/twmb/franz-go/pkg/kmsg":       {nil, "the protocol's messages"},
+	"github.com/twmb/franz-go/pkg/kbin":       {nil, "the protocol's primitive types"},
 	"github.com/twmb/franz-go/pkg/kgo":        {[]string{"cli", "bench", "cmd/streambus"}, "a client: servers don't speak to themselves through one"},
 	"github.com/twmb/franz-go/pkg/kadm":       {[]string{"cli", "bench", "cmd/streambus"}, "an admin client"},
 	"github.com/twmb/franz-go/pkg/kerr":       {[]string{"cli", "bench", "cmd/streambus"}, "the client's error names; servers have kafkaproto.Error"},

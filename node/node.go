@@ -1,0 +1,281 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/streambus/streambus/admin"
+	"github.com/streambus/streambus/broker"
+	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/controller/quorum"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/log"
+	"github.com/streambus/streambus/partition"
+	"github.com/streambus/streambus/telemetry"
+)
+
+// startTimeout bounds how long a start may wait for the quorum.
+const startTimeout = 30 * time.Second
+
+// Options is what a Node is made of. All three are required.
+type Options struct {
+	Config *config.Config
+	Env    env.Env
+	Logger *slog.Logger
+}
+
+// Node is one running process' worth of StreamBus.
+type Node struct {
+	o        Options
+	log      *slog.Logger
+	set      settings
+	metrics  *telemetry.Metrics
+	dir      *log.Directory
+	engine   *log.Engine
+	quorum   *quorum.Quorum
+	manager  *partition.Manager
+	server   *broker.Server
+	admin    *admin.Server
+	clean    bool  // the last stop left nothing to recover
+	epoch    int64 // of the registration
+	clients  []net.Listener
+	adminLis net.Listener
+	ready    chan struct{} // closed when clients are served
+
+	ending  context.Context // ends when a stop begins or something fatal happened
+	end     context.CancelCauseFunc
+	running sync.WaitGroup
+	stop    sync.Once
+	stopErr error
+}
+
+// errStopped is the cause of an end that was asked for.
+var errStopped = errors.New("stopped")
+
+// Start brings a node up. When it returns, clients are served and the broker is registered; an error leaves nothing behind.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	set, err := readSettings(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
+	n.ending, n.end = context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for _, step := range []func(context.Context) error{
+		n.openDirectory, n.openQuorum, n.bind, n.register, n.serve,
+	} {
+		if err := step(ctx); err != nil {
+			n.end(err)
+			n.close(context.Background())
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// openDirectory locks the data directory and recovers the engine in it.
+func (n *Node) openDirectory(context.Context) error {
+	began := n.o.Env.Clock.Now()
+	dir, err := log.OpenDirectory(n.o.Env, n.set.dir, n.set.nodeID)
+	if err != nil {
+		return err
+	}
+	n.dir = dir
+	o := engineOptions(n.o.Config, n.o.Env, dir)
+	o.Events = n.metrics.LogEvents()
+	tell := o.Events.Recovered
+	o.Events.Recovered = func(r log.Recovery) {
+		n.clean = r.Clean
+		tell(r)
+	}
+	o.OnFailed = func(err error) { n.fail(fmt.Errorf("data directory %s failed: %w", n.set.dir, err)) }
+	if n.engine, err = log.Open(o); err != nil {
+		return err
+	}
+	n.log.Info("data directory opened", "dir", n.set.dir, "took", n.o.Env.Clock.Now().Sub(began))
+	has, err := quorum.HasState(n.o.Env.FS, n.raftDir())
+	if err != nil {
+		return err
+	}
+	if !has && n.engine.HasData() && !n.set.noRaft {
+		return fmt.Errorf("%s holds records but no metadata (%s is empty): restore it, or start once with "+
+			"--set unsafe.allow.empty.metadata=true, which makes a new cluster here and quarantines the records", n.set.dir, n.raftDir())
+	}
+	return nil
+}
+
+func (n *Node) raftDir() string { return filepath.Join(n.set.dir, "raft") }
+
+// openQuorum starts this node's part of the metadata quorum and waits until what was committed is known here.
+func (n *Node) openQuorum(ctx context.Context) error {
+	l, err := n.o.Env.Net.Listen("tcp", n.set.cluster.Addr())
+	if err != nil {
+		return fmt.Errorf("cluster listener: %w", err)
+	}
+	n.quorum, err = quorum.Open(quorum.Options{
+		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dir.ID(), Listener: l,
+		Advertise: advertised(n.set.cluster, l), Defaults: n.set.defaults,
+		Events: n.metrics.QuorumEvents(), Logger: n.log,
+		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
+	})
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	if err := n.quorum.WaitReady(ctx); err != nil {
+		return fmt.Errorf("waiting for the metadata quorum: %w", err)
+	}
+	return n.dir.SetClusterID(n.quorum.Image().ClusterID())
+}
+
+// bind opens the clients' listeners, so that the addresses to register are known and a taken port is found before anything
+// changes. Nobody is accepted yet.
+func (n *Node) bind(context.Context) error {
+	for i := range n.set.listeners {
+		l, err := n.o.Env.Net.Listen("tcp", n.set.listeners[i].Addr())
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", n.set.listeners[i].Name, err)
+		}
+		n.clients = append(n.clients, l)
+	}
+	if n.set.admin == "" {
+		return nil
+	}
+	l, err := n.o.Env.Net.Listen("tcp", n.set.admin)
+	if err != nil {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	n.adminLis = l
+	return nil
+}
+
+// advertised is host:port as others reach a listener that is bound to l.
+func advertised(c config.Listener, l net.Listener) string {
+	return net.JoinHostPort(c.AdvertisedHost, strconv.Itoa(advertisedPort(c, l)))
+}
+
+func advertisedPort(c config.Listener, l net.Listener) int {
+	if c.AdvertisedPort != 0 {
+		return int(c.AdvertisedPort)
+	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
+}
+
+// register makes this start of the broker known, which gives every partition it leads a new leader epoch, and then brings
+// the partitions up in that epoch.
+func (n *Node) register(ctx context.Context) error {
+	n.manager = partition.NewManager(partition.Options{
+		Env: n.o.Env, NodeID: n.set.nodeID, Engine: n.engine, Config: n.o.Config,
+		Events: n.metrics.PartitionEvents(),
+	})
+	cmd := controller.RegisterBroker{
+		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
+		Clean: n.clean || n.o.Config.String("log.flush.policy") == "always",
+	}
+	n.o.Env.Rand.Read(cmd.Incarnation[:])
+	for i, l := range n.set.listeners {
+		cmd.Listeners = append(cmd.Listeners, controller.Listener{
+			Name: l.Name, Protocol: l.Protocol, Host: l.AdvertisedHost, Port: int32(advertisedPort(l, n.clients[i])),
+		})
+	}
+	answer, err := n.quorum.Submit(ctx, cmd)
+	if err != nil {
+		return fmt.Errorf("registering broker %d: %w", n.set.nodeID, err)
+	}
+	n.epoch = answer.(controller.RegisterBrokerAnswer).Epoch
+	applied := make(chan struct{})
+	var first sync.Once
+	n.quorum.Watch(func(next *controller.Image, c controller.Changes) {
+		n.manager.Apply(next, c)
+		first.Do(func() { close(applied) })
+	})
+	select {
+	case <-applied:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	_, err = n.quorum.Submit(ctx, controller.UnfenceBroker{ID: n.set.nodeID, Epoch: n.epoch})
+	return err
+}
+
+// serve opens the doors.
+func (n *Node) serve(context.Context) error {
+	n.server = broker.NewServer(broker.Options{
+		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
+		Quorum: n.quorum, Partitions: n.manager, Events: n.metrics.BrokerEvents(), Logger: n.log,
+	})
+	n.running.Go(n.beat)
+	for i, l := range n.clients {
+		name := n.set.listeners[i].Name
+		n.running.Go(func() { n.server.Serve(l, name) })
+		n.log.Info("listening", "listener", name, "address", l.Addr().String(), "advertised", advertised(n.set.listeners[i], l))
+	}
+	n.metrics.Watch(telemetry.Source{
+		Engine: n.engine.Stats, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
+	})
+	if n.adminLis != nil {
+		n.admin = admin.New(admin.Options{Logger: n.log, Metrics: n.metrics.Handler(), Alive: n.alive, Ready: n.serving})
+		n.running.Go(func() { n.admin.Serve(n.adminLis) })
+		n.log.Info("listening", "listener", "ADMIN", "address", n.adminLis.Addr().String())
+	}
+	close(n.ready)
+	return nil
+}
+
+// alive is the answer to /healthz.
+func (n *Node) alive() error {
+	if err := n.engine.Failed(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// serving is the answer to /readyz.
+func (n *Node) serving() error {
+	select {
+	case <-n.ending.Done():
+		return context.Cause(n.ending)
+	case <-n.ready:
+		return n.alive()
+	default:
+		return errors.New("starting")
+	}
+}
+
+// Addr is the address of the first client listener.
+func (n *Node) Addr() string { return n.clients[0].Addr().String() }
+
+// AdminAddr is the address of the admin listener; empty if there is none.
+func (n *Node) AdminAddr() string {
+	if n.adminLis == nil {
+		return ""
+	}
+	return n.adminLis.Addr().String()
+}
+
+// fail ends the node for a reason that leaves nothing to serve.
+func (n *Node) fail(err error) {
+	n.log.Error("ending", "error", err)
+	n.end(err)
+}
+
+// Wait returns when the node ends: nil after Stop was asked for, else the reason. Stop must be called in any case.
+func (n *Node) Wait() error {
+	<-n.ending.Done()
+	if err := context.Cause(n.ending); !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/log"
+)
+
+// settings is what the parts of a node take from its configuration, checked.
+type settings struct {
+	nodeID    int32
+	dir       string
+	listeners []config.Listener
+	cluster   config.Listener
+	admin     string // empty: none
+	rack      *string
+	beat      time.Duration
+	defaults  controller.Defaults
+	noRaft    bool // unsafe.allow.empty.metadata
+}
+
+func readSettings(c *config.Config) (settings, error) {
+	s := settings{
+		nodeID: int32(c.Int("node.id")),
+		admin:  c.String("admin.listener"),
+		beat:   heartbeatInterval(c),
+		noRaft: c.Bool("unsafe.allow.empty.metadata"),
+		defaults: controller.Defaults{
+			NumPartitions:     int32(c.Int("num.partitions")),
+			ReplicationFactor: int16(c.Int("default.replication.factor")),
+			MinInSyncReplicas: c.Int("min.insync.replicas"),
+			UncleanElection:   c.Bool("unclean.leader.election.enable"),
+			SessionTimeout:    c.Duration("broker.session.timeout.ms"),
+		},
+	}
+	if c.IsSet("broker.rack") {
+		rack := c.String("broker.rack")
+		s.rack = &rack
+	}
+	var err error
+	if s.dir, err = oneDirectory(c); err != nil {
+		return s, err
+	}
+	if err = oneNode(c, s.nodeID); err != nil {
+		return s, err
+	}
+	if s.listeners, err = c.Listeners(); err != nil {
+		return s, err
+	}
+	s.cluster, err = c.ClusterListener()
+	return s, err
+}
+
+// heartbeatInterval is how often a broker says that it lives: broker.heartbeat.interval.ms, or often enough for a short
+// session.
+func heartbeatInterval(c *config.Config) time.Duration {
+	return min(c.Duration("broker.heartbeat.interval.ms"), max(c.Duration("broker.session.timeout.ms")/3, time.Millisecond))
+}
+
+func oneDirectory(c *config.Config) (string, error) {
+	dirs := c.List("log.dirs")
+	if len(dirs) != 1 {
+		return "", fmt.Errorf("log.dirs names %d directories; one is served so far", len(dirs))
+	}
+	return dirs[0], nil
+}
+
+// oneNode refuses what needs other nodes.
+func oneNode(c *config.Config, self int32) error {
+	voters, err := c.Voters()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(voters, func(v config.Voter) bool { return v.ID != self }) {
+		return errors.New("controller.quorum.voters names other nodes; a quorum of one is served so far")
+	}
+	if roles := c.List("process.roles"); len(roles) == 1 {
+		return fmt.Errorf("process.roles is %s alone; a node that is broker and controller is served so far", roles[0])
+	}
+	return nil
+}
+
+// engineOptions maps the configuration to the storage engine's options.
+func engineOptions(c *config.Config, e env.Env, d *log.Directory) log.Options {
+	o := log.Options{
+		Directory:          d,
+		Env:                e,
+		FlushPolicy:        flushPolicy(c.String("log.flush.policy")),
+		FileBytes:          c.Int64("log.wal.file.bytes"),
+		UnsealedMaxBytes:   max(c.Int64("log.unsealed.max.bytes"), 0),
+		ProducerExpiration: c.Duration("producer.id.expiration.ms"),
+		RetentionInterval:  c.Duration("log.retention.check.interval.ms"),
+	}
+	if n := c.Int64("log.dirs.reserve.bytes"); n > 0 {
+		o.ReserveBytes = n
+	} else if n == 0 {
+		o.ReserveBytes = -1
+	}
+	// Kafka's default of log.flush.interval.ms is no interval at all.
+	if c.IsSet("log.flush.interval.ms") && c.Origin("log.flush.interval.ms") != config.OriginDefault {
+		o.FlushInterval = c.Duration("log.flush.interval.ms")
+	}
+	return o
+}
+
+func flushPolicy(name string) log.FlushPolicy {
+	switch name {
+	case "interval":
+		return log.FlushInterval
+	case "never":
+		return log.FlushNever
+	}
+	return log.FlushAlways
+}

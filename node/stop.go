@@ -1,0 +1,64 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/streambus/streambus/controller"
+)
+
+// Stop drains and ends the node: no new connections, requests in flight are answered until ctx ends, then everything is
+// closed in an order that leaves a clean directory. It may be called more than once.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stop.Do(func() {
+		n.end(errStopped)
+		n.stopErr = n.close(ctx)
+	})
+	return n.stopErr
+}
+
+// close takes down whatever is up, from the clients inwards.
+func (n *Node) close(ctx context.Context) error {
+	var errs []error
+	keep := func(err error) {
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if n.server != nil {
+		n.handOver(ctx)
+		keep(n.server.Drain(ctx))
+		n.server.Close()
+	}
+	for _, l := range n.clients {
+		keep(l.Close())
+	}
+	if n.manager != nil {
+		n.manager.Close()
+	}
+	if n.engine != nil {
+		keep(n.engine.Close())
+	}
+	if n.quorum != nil {
+		keep(n.quorum.Close())
+	}
+	if n.admin != nil {
+		keep(n.admin.Close(ctx))
+	} else if n.adminLis != nil {
+		keep(n.adminLis.Close())
+	}
+	n.running.Wait()
+	if n.dir != nil {
+		keep(n.dir.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// handOver asks the controller to move leadership to other replicas before the doors close.
+func (n *Node) handOver(ctx context.Context) {
+	_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch, WantShutdown: true})
+	if err != nil && ctx.Err() == nil {
+		n.log.Warn("leadership was not handed over", "error", err)
+	}
+}
