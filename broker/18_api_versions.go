@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -59,21 +60,13 @@ func replyUnsupportedAPIVersions(r *request) {
 	r.replyAs(0, resp)
 }
 
-// supportedFeatures are the features whose levels this broker can work at (KIP-584), with Kafka 4.3.1's ranges.
-var supportedFeatures = []kmsg.ApiVersionsResponseSupportedFeature{
-	{Name: "eligible.leader.replicas.version", MinVersion: 0, MaxVersion: 1},
-	{Name: "group.version", MinVersion: 0, MaxVersion: 1},
-	{Name: "kraft.version", MinVersion: 0, MaxVersion: 1},
-	{Name: "metadata.version", MinVersion: 7, MaxVersion: 30},
-	{Name: "share.version", MinVersion: 0, MaxVersion: 1},
-	{Name: "streams.version", MinVersion: 0, MaxVersion: 1},
-	{Name: "transaction.version", MinVersion: 0, MaxVersion: 2},
-}
-
+// addFeatures adds what this broker can work at, and what the cluster works at (KIP-584).
 func (s *Server) addFeatures(resp *kmsg.ApiVersionsResponse, version int16) {
-	for _, f := range supportedFeatures {
-		if f.MinVersion > 0 || version >= 4 {
-			resp.SupportedFeatures = append(resp.SupportedFeatures, f)
+	for _, f := range controller.SupportedFeatures() {
+		if f.Min > 0 || version >= 4 {
+			supported := kmsg.NewApiVersionsResponseSupportedFeature()
+			supported.Name, supported.MinVersion, supported.MaxVersion = f.Name, f.Min, f.Max
+			resp.SupportedFeatures = append(resp.SupportedFeatures, supported)
 		}
 	}
 	image := s.quorum.Image()

@@ -127,6 +127,13 @@ func (c *conn) enqueue(r *request) {
 
 // complete marks a request as answered and has the answer written when its turn has come. It never blocks.
 func (c *conn) complete(r *request) {
+	if c.completed(r) {
+		go c.write()
+	}
+}
+
+// completed marks a request as answered. If it returns true the caller has the writer's turn, and must see to c.write.
+func (c *conn) completed(r *request) bool {
 	r.letGo()
 	now := c.s.env.Clock.Now()
 	c.mu.Lock()
@@ -138,7 +145,7 @@ func (c *conn) complete(r *request) {
 	if c.closed {
 		c.mu.Unlock()
 		r.discard()
-		return
+		return false
 	}
 	c.pending += r.size
 	start := c.head.done && !c.writing && c.current != r
@@ -147,9 +154,7 @@ func (c *conn) complete(r *request) {
 	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	if start {
-		go c.write()
-	}
+	return start
 }
 
 // flush writes, on the reader's goroutine, what is ready.

@@ -58,6 +58,14 @@ func (r *request) replyChunks(chunks []kafkaproto.Chunk, size int, release func(
 	r.conn.complete(r)
 }
 
+// replyChunksHere is replyChunks for a goroutine that has nothing else to do, and so may write the answer itself.
+func (r *request) replyChunksHere(chunks []kafkaproto.Chunk, size int, release func()) {
+	r.chunks, r.size, r.released = chunks, size, release
+	if r.conn.completed(r) {
+		r.conn.write()
+	}
+}
+
 // noReply ends a request that gets no answer (Produce with acks=0).
 func (r *request) noReply() { r.conn.complete(r) }
 

@@ -123,7 +123,7 @@ func NewServer(o Options) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.memory.limit = s.limits.heldBytes
-	s.sessions.init(s.limits.fetchSessions)
+	s.sessions.init(s.limits.fetchSessions, s.env.Rand)
 	for i := range apis {
 		s.table[apis[i].key] = &apis[i]
 	}
