@@ -1,0 +1,123 @@
+package partition
+
+import (
+	"sync"
+	"time"
+
+	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
+)
+
+// Options is what a Manager is made of. Env, Engine and Config are required.
+type Options struct {
+	Env    env.Env
+	NodeID int32
+	Engine *log.Engine
+	Config *config.Config // defaults of topics, and the flush policy the engine was opened with
+	Events Events
+	// Verifier asks transaction coordinators. Without one, the first batch of each transaction is INVALID_TXN_STATE.
+	Verifier Verifier
+}
+
+// Events tell what happens. Each may be nil; none may block.
+type Events struct {
+	// Quarantined: the metadata doesn't know this log.
+	Quarantined func(id kafkaproto.TopicPartition)
+	// Offline: the engine could not open, delete or quarantine these logs.
+	Offline func(ids []kafkaproto.TopicPartition, err error)
+	// BadConfig: a topic's configs can't be read, so the broker's defaults hold for it.
+	BadConfig func(topic string, err error)
+}
+
+// Manager holds the partitions of this node.
+type Manager struct {
+	env       env.Env
+	nodeID    int32
+	engine    *log.Engine
+	config    *config.Config
+	policy    log.FlushPolicy
+	events    Events
+	verifier  Verifier
+	deadlines deadlines
+
+	applying sync.Mutex // one Apply at a time; taken first
+
+	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
+	image  *controller.Image
+	topics map[kafkaproto.TopicID]*hosted
+}
+
+// hosted are the replicas of one topic on this node.
+type hosted struct {
+	settings   *topic
+	partitions []*Partition // by partition id; nil where this node has no replica, or could not open it
+}
+
+// NewManager makes a Manager without partitions: Apply brings them.
+func NewManager(o Options) *Manager {
+	return &Manager{
+		env: o.Env, nodeID: o.NodeID, engine: o.Engine, config: o.Config, policy: flushPolicy(o.Config),
+		events: o.Events, verifier: o.Verifier, deadlines: deadlines{clock: o.Env.Clock},
+		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
+	}
+}
+
+// Partition finds a partition of which this node has a replica; whether it leads it is checked by what is asked of it.
+// Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION (no such partition), NOT_LEADER_OR_FOLLOWER (on other nodes),
+// KAFKA_STORAGE_ERROR (its log could not be opened).
+func (m *Manager) Partition(id kafkaproto.TopicPartition) (*Partition, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if h := m.topics[id.Topic]; h != nil && id.Partition >= 0 && int(id.Partition) < len(h.partitions) {
+		if p := h.partitions[id.Partition]; p != nil {
+			return p, nil
+		}
+	}
+	return nil, m.absent(id)
+}
+
+// absent says why a partition is not here.
+func (m *Manager) absent(id kafkaproto.TopicPartition) error {
+	if _, ok := m.image.TopicByID(id.Topic); !ok {
+		return kafkaproto.ErrUnknownTopicID
+	}
+	part, ok := m.image.Partition(id)
+	switch {
+	case !ok:
+		return kafkaproto.ErrUnknownTopicOrPartition
+	case hosts(part, m.nodeID):
+		return kafkaproto.ErrKafkaStorageError
+	default:
+		return kafkaproto.ErrNotLeaderOrFollower
+	}
+}
+
+// Partitions goes through all partitions here. It is a copy: some may be gone when they are looked at.
+func (m *Manager) Partitions() []*Partition {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var all []*Partition
+	for _, h := range m.topics {
+		for _, p := range h.partitions {
+			if p != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// Close ends serving: those who wait are told that this node leads no more. The engine is not closed.
+func (m *Manager) Close() {
+	m.applying.Lock()
+	defer m.applying.Unlock()
+	for _, p := range m.Partitions() {
+		p.retire(notLeader, leaderHint{controller.NoLeader, p.Status().LeaderEpoch})
+	}
+	m.deadlines.close()
+}
+
+func (m *Manager) now() time.Time { return m.env.Clock.Now() }

@@ -1,0 +1,167 @@
+package partition
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
+	"github.com/streambus/streambus/replication"
+)
+
+// Partition is a replica of a partition on this node.
+//
+// Locks, in this order; none is held while the caller's functions are called:
+//
+//	txnMu  one after another: the check of a transaction and the append that relies on it
+//	role   read by an append until the log has taken it, written by whoever changes the leader epoch, so that no
+//	       append lands under an epoch that is over. An append may wait in it for the engine (back-pressure), so
+//	       nothing that the engine waits for may take it.
+//	mu     everything else, for moments only. The engine's writer and syncer take it through logMoved, so the engine is
+//	       never called with it held.
+type Partition struct {
+	id      kafkaproto.TopicPartition
+	manager *Manager
+	log     *log.Log
+	topic   atomic.Pointer[topic]
+
+	txnMu sync.Mutex
+	txns  map[kafkaproto.ProducerID]*unverified // nil until a transaction needs verification
+
+	role sync.RWMutex
+
+	mu      sync.Mutex
+	gone    error // why nothing is served here, nil while the partition is this node's to lead
+	holder  leaderHint
+	leader  replication.Leader
+	start   kafkaproto.Offset // log start offset as last seen
+	acks    [2]ackQueue       // waiting appends: acks=1, acks=all
+	waiters []*Waiter
+	watched int64 // when the manager looks for appends that have waited too long, unix nanoseconds; 0: it does not
+}
+
+// leaderHint is what the metadata says about who leads.
+type leaderHint struct {
+	id    int32
+	epoch kafkaproto.LeaderEpoch
+}
+
+// ID names the partition.
+func (p *Partition) ID() kafkaproto.TopicPartition { return p.id }
+
+// TopicName is the name of the partition's topic.
+func (p *Partition) TopicName() string { return p.topic.Load().name }
+
+// notLeader is why a partition does not serve that this node has a replica of but does not lead.
+var notLeader error = kafkaproto.ErrNotLeaderOrFollower
+
+// lead makes this node the leader for an assignment, or takes a change within the epoch. A new epoch begins at the end
+// of the log, which is told first: no append gets in between.
+func (p *Partition) lead(a replication.Assignment) {
+	self := p.manager.nodeID
+	p.role.Lock()
+	ends := p.log.Ends()
+	if latest, _ := p.log.LatestEpoch(); latest < a.Epoch {
+		p.log.AssignEpoch(a.Epoch, ends.Next)
+	}
+	known, failed := p.log.HighWatermark(), p.manager.engine.Failed()
+	p.mu.Lock()
+	switch {
+	case failed != nil:
+		p.gone = storageError(failed)
+	case p.gone == nil && p.leader.Epoch() == a.Epoch:
+		p.leader.Assign(a)
+	default:
+		p.leader = replication.Lead(replication.Start{
+			Self: self, Assignment: a, Rules: p.topic.Load().rules,
+			Own: replication.Ends{Written: ends.Written, Flushed: ends.Flushed}, Next: ends.Next,
+			LogStart: ends.Start, KnownHighWatermark: max(p.leader.HighWatermark(), known),
+		})
+		p.gone = nil
+	}
+	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
+	p.unlockAndFire(true)
+	p.role.Unlock()
+	p.logMoved() // what moved between our look at the ends and the new epoch has been reported to the old one
+}
+
+// retire ends serving: another node leads, the topic is gone, the log can't be opened. Everyone who waits learns why.
+func (p *Partition) retire(why error, holder leaderHint) {
+	p.role.Lock()
+	p.mu.Lock()
+	p.gone, p.holder = why, holder
+	p.unlockAndFire(true)
+	p.role.Unlock()
+	p.dropUnverified(why)
+}
+
+// configure takes the topic's settings anew.
+func (p *Partition) configure(t *topic) {
+	p.topic.Store(t)
+	p.mu.Lock()
+	moved := p.gone == nil && p.leader.Configure(t.rules)
+	p.unlockAndFire(moved)
+}
+
+// logMoved is the engine's callback: the log was written, flushed, cut at its start, or has failed.
+func (p *Partition) logMoved() {
+	ends, failed := p.log.Ends(), p.manager.engine.Failed()
+	p.mu.Lock()
+	moved := false
+	if p.gone == nil {
+		if failed != nil {
+			p.gone, moved = storageError(failed), true
+		} else {
+			moved = p.leader.Report(p.manager.nodeID, replication.Ends{Written: ends.Written, Flushed: ends.Flushed})
+		}
+	}
+	if ends.Start > p.start {
+		p.start, moved = ends.Start, true
+	}
+	p.unlockAndFire(moved)
+}
+
+// unlockAndFire answers the appends that have what they waited for, lets go of p.mu, and then tells everyone: the
+// appends, and if the partition moved, the waiters.
+func (p *Partition) unlockAndFire(moved bool) {
+	var room [8]*Waiter
+	wake := room[:0]
+	if moved {
+		wake = p.armed(wake)
+	}
+	answered := p.takeAnswered()
+	high := p.leader.HighWatermark()
+	p.mu.Unlock()
+
+	if moved {
+		p.log.NoteHighWatermark(high)
+	}
+	answered.finish()
+	for _, w := range wake {
+		w.fire()
+	}
+}
+
+// view is what one request sees of the partition's state.
+type view struct {
+	err      error
+	holder   leaderHint
+	high     kafkaproto.Offset
+	caughtUp bool
+}
+
+// look takes a view for a request that names a leader epoch (-1: none).
+func (p *Partition) look(asked kafkaproto.LeaderEpoch) view {
+	p.mu.Lock()
+	v := view{err: p.gone, holder: p.holder, high: p.leader.HighWatermark(), caughtUp: p.leader.CaughtUp()}
+	p.mu.Unlock()
+	if v.err == nil {
+		v.err = replication.CheckEpoch(asked, v.holder.epoch)
+	}
+	return v
+}
+
+// storageError says to clients that the log directory has failed.
+func storageError(cause error) error {
+	return kafkaproto.ErrKafkaStorageError.With("%w", cause)
+}

@@ -1,0 +1,44 @@
+package partition
+
+import (
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
+)
+
+// Status is a partition at one moment, for metrics and admin requests.
+type Status struct {
+	HighWatermark kafkaproto.Offset
+	LastStable    kafkaproto.Offset
+	Start         kafkaproto.Offset // log start offset
+	End           kafkaproto.Offset // next offset to be assigned
+	Written       kafkaproto.Offset
+	Flushed       kafkaproto.Offset
+	Leader        int32 // -1: none
+	LeaderEpoch   kafkaproto.LeaderEpoch
+	Leading       bool  // by this node
+	Size          int64 // bytes
+	Err           error // why nothing is served here, nil if it is
+}
+
+// Status says where the partition stands.
+func (p *Partition) Status() Status {
+	v := p.look(kafkaproto.NoLeaderEpoch)
+	ends := p.log.Ends()
+	return Status{
+		HighWatermark: v.high, LastStable: p.lastStable(v.high), Start: ends.Start, End: ends.Next,
+		Written: ends.Written, Flushed: ends.Flushed, Leader: v.holder.id, LeaderEpoch: v.holder.epoch,
+		Leading: v.err == nil, Size: p.log.Size(), Err: v.err,
+	}
+}
+
+// newPartition makes a partition over its log, led by nobody yet.
+func (m *Manager) newPartition(id kafkaproto.TopicPartition, l *log.Log, t *topic) *Partition {
+	p := &Partition{
+		id: id, manager: m, log: l, gone: notLeader, start: l.Ends().Start,
+		holder: leaderHint{controller.NoLeader, kafkaproto.NoLeaderEpoch},
+	}
+	p.topic.Store(t)
+	l.SetListener(p.logMoved)
+	return p
+}

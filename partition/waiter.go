@@ -1,0 +1,60 @@
+package partition
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// Waiter is told when a partition it waits for may have something new: its high watermark, last stable offset, log
+// start offset or leadership has moved. One Waiter may wait for many partitions. The order that loses no news: Wait on
+// all, then look; when fired, Arm, then look again; in the end Unwait on all.
+type Waiter struct {
+	idle atomic.Bool // fired and not armed again
+	call func()
+}
+
+// NewWaiter makes an armed waiter. fire is called at most once until Arm is called, from any goroutine (the storage
+// engine's too), so it must not block; it may be called for the last time shortly after Unwait has returned.
+func NewWaiter(fire func()) *Waiter { return &Waiter{call: fire} }
+
+// Arm lets the waiter fire again.
+func (w *Waiter) Arm() { w.idle.Store(false) }
+
+func (w *Waiter) fire() { w.call() }
+
+// Wait registers w until Unwait. It fires w at once if nothing is served here any more, as no news would follow.
+func (p *Partition) Wait(w *Waiter) {
+	p.mu.Lock()
+	p.waiters = append(p.waiters, w)
+	gone := p.gone != nil
+	p.mu.Unlock()
+	if gone && w.idle.CompareAndSwap(false, true) {
+		w.fire()
+	}
+}
+
+// Unwait takes back one Wait. It is harmless if there was none.
+func (p *Partition) Unwait(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.waiters, w)
+	if i < 0 {
+		return
+	}
+	last := len(p.waiters) - 1
+	p.waiters[i], p.waiters[last] = p.waiters[last], nil
+	p.waiters = p.waiters[:last]
+	if last == 0 {
+		p.waiters = nil // an idle partition keeps no memory
+	}
+}
+
+// armed collects the waiters to fire, which p.mu guards.
+func (p *Partition) armed(into []*Waiter) []*Waiter {
+	for _, w := range p.waiters {
+		if w.idle.CompareAndSwap(false, true) {
+			into = append(into, w)
+		}
+	}
+	return into
+}
