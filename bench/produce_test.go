@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,5 +42,92 @@ func BenchmarkProduceToSink(b *testing.B) {
 			b.ReportMetric(r.Driver.MicrosPerRecord, "cpu-us/record")
 			b.ReportMetric(float64(r.Latency.P99), "p99-us")
 		})
+	}
+}
+
+func TestProduceWithoutAcknowledgementsCountsWhatWasWritten(t *testing.T) {
+	s := newSink(t, "load", 1)
+	r, err := Produce(t.Context(), ProduceOptions{Target: sinkTarget(s), BatchRecords: 100, Acks: 0, Bytes: 1_000_000})
+	if err != nil || r.Records != 10_000 || r.Latency != nil {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestProduceLeavesTheWarmUpOut(t *testing.T) {
+	s := newSink(t, "load", 1)
+	r, err := Produce(t.Context(), ProduceOptions{
+		Target: sinkTarget(s), BatchRecords: 10, Acks: -1, WarmUp: 50 * time.Millisecond, Duration: 50 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Records == 0 || r.Records >= s.records.Load() {
+		t.Errorf("counted %d of %d records", r.Records, s.records.Load())
+	}
+	if r.Latency == nil || r.Latency.Count >= s.requests.Load() {
+		t.Errorf("latency %+v of %d requests", r.Latency, s.requests.Load())
+	}
+}
+
+func TestProduceKeepsToItsRate(t *testing.T) {
+	s := newSink(t, "load", 1)
+	r, err := Produce(t.Context(), ProduceOptions{
+		Target: sinkTarget(s), BatchRecords: 1, Acks: -1, Rate: 1000, Duration: 400 * time.Millisecond, Connections: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Never more than was due; how much less depends on how busy the machine is.
+	if r.Records > 402 || r.Records < 40 {
+		t.Errorf("sent %d records in 400 ms at 1000 a second", r.Records)
+	}
+}
+
+func TestRefusedBatchesEndTheRun(t *testing.T) {
+	s := newSink(t, "load", 1)
+	s.refuse.Store(10)
+	r, err := Produce(t.Context(), ProduceOptions{Target: sinkTarget(s), Acks: -1, Duration: time.Minute})
+	if err == nil || !strings.Contains(err.Error(), "MESSAGE_TOO_LARGE") {
+		t.Errorf("got %v", err)
+	}
+	if r == nil || r.Errors == 0 || r.Records != 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestALostBrokerEndsTheRun(t *testing.T) {
+	s := newSink(t, "load", 1)
+	s.limit.Store(20)
+	_, err := Produce(t.Context(), ProduceOptions{Target: sinkTarget(s), Acks: -1, Duration: time.Minute})
+	if err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestAnInterruptKeepsWhatWasMeasured(t *testing.T) {
+	s := newSink(t, "load", 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := Produce(ctx, ProduceOptions{
+		Target: sinkTarget(s), Acks: -1, Duration: time.Hour, Progress: func(Progress) { cancel() },
+	})
+	if err != nil || r.Records == 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestOptionsOutOfRangeAreNamed(t *testing.T) {
+	one := Target{Bootstrap: []string{"x"}}
+	for want, o := range map[string]ProduceOptions{
+		"acks 2":      {Target: one, Acks: 2},
+		"compression": {Target: one, Compression: "brotli"},
+		"too large":   {Target: one, BatchRecords: 1 << 20, RecordSize: 1 << 20},
+		"connections": {Target: one, Connections: -1},
+		"in flight":   {Target: one, InFlight: 1 << 20},
+		"rate":        {Target: one, Rate: -1},
+		"no bootstr":  {},
+	} {
+		if _, err := Produce(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
 	}
 }

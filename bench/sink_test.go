@@ -23,6 +23,7 @@ type sink struct {
 	records    atomic.Int64
 	requests   atomic.Int64
 	refuse     atomic.Int32 // error code of Produce answers
+	limit      atomic.Int64 // requests after which every connection is closed; 0: none
 	log        []byte       // what Fetch serves, from offset 0
 	end        int64        // behind log
 }
@@ -69,6 +70,9 @@ func (s *sink) serve(c net.Conn) {
 			return
 		}
 		out = s.answer(out, frame)
+		if limit := s.limit.Load(); limit > 0 && s.requests.Load() >= limit {
+			return
+		}
 		// As a broker would: what is already here is answered in one write.
 		if rd.Buffered() == 0 || len(out) > 64<<10 {
 			if _, err := c.Write(out); err != nil {

@@ -31,7 +31,8 @@ const settleTimeout = 30 * time.Second
 func prepare(ctx context.Context, t Target) (*topology, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.Bootstrap...), kgo.ClientID(clientID), kgo.DialTimeout(5*time.Second))
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.Bootstrap...), kgo.ClientID(clientID), kgo.DialTimeout(5*time.Second),
+		kgo.MetadataMinAge(10*time.Millisecond)) // or the topic that was just made stays unknown for seconds
 	if err != nil {
 		return nil, err
 	}

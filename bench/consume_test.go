@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// fill puts n batches of ten records into the sink's log.
+func (s *sink) fill(t *testing.T, n int) {
+	batch, err := encodeBatch(10, 20, "none", time.UnixMilli(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		binary.BigEndian.PutUint64(batch, uint64(s.end))
+		s.log = append(s.log, batch...)
+		s.end += 10
+	}
+}
+
+func TestConsumeCountsWhatIsThere(t *testing.T) {
+	s := newSink(t, "load", 4)
+	s.fill(t, 25)
+	r, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Connections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Records != 1000 || r.Bytes != int64(4*len(s.log)) {
+		t.Errorf("counted %d records in %d bytes, want 1000 in %d", r.Records, r.Bytes, 4*len(s.log))
+	}
+}
+
+func TestConsumeRereadsUntilTheTimeIsOver(t *testing.T) {
+	s := newSink(t, "load", 1)
+	s.fill(t, 25)
+	r, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Duration: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Records <= 250 {
+		t.Errorf("counted %d records, want more than one reading of 250", r.Records)
+	}
+}
+
+func TestConsumeStopsAtTheCountAskedFor(t *testing.T) {
+	s := newSink(t, "load", 1)
+	s.fill(t, 25)
+	r, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Duration: time.Minute, Records: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Records < 2000 || r.Records > 2250 {
+		t.Errorf("counted %d records, want 2000 and at most a fetch more", r.Records)
+	}
+}
+
+func TestConsumeOfAnEmptyTopicEnds(t *testing.T) {
+	s := newSink(t, "load", 1)
+	r, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Duration: time.Minute})
+	if err != nil || r.Records != 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestConsumeNamesAnAnswerWithoutAWholeBatch(t *testing.T) {
+	s := newSink(t, "load", 1)
+	s.fill(t, 1)
+	s.log = s.log[:len(s.log)-1]
+	_, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s)})
+	if err == nil || !strings.Contains(err.Error(), "no whole batch") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func fake(t *testing.T, opts ...kfake.Opt) Target {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return Target{Bootstrap: c.ListenAddrs(), Topic: "load"}
+}
+
+func TestWhatIsProducedCanBeConsumed(t *testing.T) {
+	for _, codec := range Compressions {
+		t.Run(codec, func(t *testing.T) {
+			target := fake(t)
+			target.Partitions = 3
+			r, err := Produce(t.Context(), ProduceOptions{
+				Target: target, BatchRecords: 50, Connections: 2, Acks: -1, Records: 5000, Compression: codec,
+			})
+			if err != nil || r.Records != 5000 || r.Partitions != 3 {
+				t.Fatalf("produce: %+v, %v", r, err)
+			}
+			r, err = Consume(t.Context(), ConsumeOptions{Target: target})
+			if err != nil || r.Records != 5000 {
+				t.Fatalf("consume: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestConnectionsGoToEachLeader(t *testing.T) {
+	target := fake(t, kfake.NumBrokers(3))
+	target.Partitions = 6
+	r, err := Produce(t.Context(), ProduceOptions{Target: target, BatchRecords: 10, Connections: 1, Acks: -1, Records: 600})
+	if err != nil || r.Records != 600 || r.Connections < 2 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestEndToEndCountsEveryRecordOnce(t *testing.T) {
+	target := fake(t)
+	r, err := EndToEnd(t.Context(), EndToEndOptions{
+		Target: target, Rate: 500, RecordSize: 16, Acks: -1, WarmUp: 200 * time.Millisecond, Duration: 500 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Latency == nil || r.Latency.Count < 100 || r.Latency.P50 <= 0 {
+		t.Errorf("latency %+v, want about 250 records", r.Latency)
+	}
+}
+
+func TestNobodyAtTheAddressIsAnErrorAtOnce(t *testing.T) {
+	_, err := Produce(t.Context(), ProduceOptions{Target: Target{Bootstrap: []string{"127.0.0.1:1"}}})
+	if err == nil || !strings.Contains(err.Error(), "no broker answers") {
+		t.Errorf("got %v", err)
+	}
+}
