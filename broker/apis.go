@@ -24,7 +24,17 @@ const maxAPIKey = 127
 var apis = []api{
 	{key: 0, name: "Produce", minVersion: 0, maxVersion: 13, handle: handleProduce, pipelined: true},
 	{key: 1, name: "Fetch", minVersion: 0, maxVersion: 18, handle: handleFetch, pipelined: true},
+	{key: 2, name: "ListOffsets", minVersion: 0, maxVersion: 11, handle: handleListOffsets},
+	{key: 3, name: "Metadata", minVersion: 0, maxVersion: 13, handle: handleMetadata},
 	{key: 18, name: "ApiVersions", minVersion: 0, maxVersion: 4, handle: handleAPIVersions},
+	{key: 19, name: "CreateTopics", minVersion: 0, maxVersion: 7, handle: handleCreateTopics},
+	{key: 20, name: "DeleteTopics", minVersion: 0, maxVersion: 6, handle: handleDeleteTopics},
+	{key: 21, name: "DeleteRecords", minVersion: 0, maxVersion: 2, handle: handleDeleteRecords},
+	{key: 22, name: "InitProducerId", minVersion: 0, maxVersion: 5, handle: handleInitProducerID},
+	{key: 23, name: "OffsetForLeaderEpoch", minVersion: 0, maxVersion: 4, handle: handleOffsetForLeaderEpoch},
+	{key: 37, name: "CreatePartitions", minVersion: 0, maxVersion: 3, handle: handleCreatePartitions},
+	{key: 60, name: "DescribeCluster", minVersion: 0, maxVersion: 2, handle: handleDescribeCluster},
+	{key: 75, name: "DescribeTopicPartitions", minVersion: 0, maxVersion: 0, handle: handleDescribeTopicPartitions},
 }
 
 // api finds the row for a key, nil if it isn't served.

@@ -252,13 +252,13 @@ func (c *conn) close(reason error) {
 	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
+	c.logClose(reason)
 	c.cancel()
 	c.nc.Close()
 	for _, wake := range wakes {
 		wake()
 	}
 	discardAnswered(dropped)
-	c.logClose(reason)
 }
 
 // discardAnswered frees what answered requests hold; those not answered yet free theirs when they complete.

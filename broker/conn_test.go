@@ -450,4 +450,3 @@ func TestWhatAnAnswerHoldsIsReleasedWhenItsClientHasGone(t *testing.T) {
 		t.Fatal(n)
 	}
 }
-

@@ -7,21 +7,27 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
+// shortestHeader is what every request begins with: key, version, correlation id.
+const shortestHeader = 8
+
 // dispatch starts the request in f. It returns false when the connection is to be closed (after the answers before).
 func (c *conn) dispatch(f *frame) bool {
 	now := c.s.env.Clock.Now()
 	c.active.Store(now.UnixNano())
 	c.s.requests.Add(1)
 	header, body, err := kafkaproto.ParseRequestHeader(f.buf)
-	if err != nil {
+	row := c.s.api(header.Key)
+	served := row != nil && row.minVersion <= header.Version && header.Version <= row.maxVersion
+	// Of a version that isn't served even the header's form may be another, and the answer needs none of it.
+	if err != nil && (served || len(f.buf) < shortestHeader) {
 		f.release()
 		c.reject(fmt.Errorf("bad request header: %w", err))
 		return false
 	}
 	r := &request{header: header, headerFor: header.Version, conn: c, ctx: c.ctx, received: now, bytesIn: len(f.buf)}
 	r.frame.Store(f)
-	r.api = c.s.api(header.Key)
-	if r.api == nil || header.Version < r.api.minVersion || header.Version > r.api.maxVersion {
+	r.api = row
+	if !served {
 		return c.unsupported(r, body)
 	}
 	if r.req, err = kafkaproto.DecodeRequest(header.Key, header.Version, body); err != nil {

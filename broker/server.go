@@ -54,13 +54,14 @@ type Server struct {
 	events     Events
 	log        *slog.Logger
 
-	limits   limits
-	table    [maxAPIKey + 1]*api
-	memory   memory
-	sessions sessionCache
-	bytesIn  atomic.Int64
-	bytesOut atomic.Int64
-	requests atomic.Int64
+	limits      limits
+	table       [maxAPIKey + 1]*api
+	memory      memory
+	sessions    sessionCache
+	producerIDs producerIDs
+	bytesIn     atomic.Int64
+	bytesOut    atomic.Int64
+	requests    atomic.Int64
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -112,11 +113,12 @@ func NewServer(o Options) *Server {
 	s := &Server{
 		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
 		partitions: o.Partitions, events: o.Events, log: o.Logger,
-		limits:    readLimits(o.Config),
-		listeners: map[net.Listener]struct{}{},
-		conns:     map[*conn]struct{}{},
-		perIP:     map[string]int{},
-		emptied:   make(chan struct{}),
+		limits:      readLimits(o.Config),
+		listeners:   map[net.Listener]struct{}{},
+		conns:       map[*conn]struct{}{},
+		perIP:       map[string]int{},
+		emptied:     make(chan struct{}),
+		producerIDs: newProducerIDs(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
