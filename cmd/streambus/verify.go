@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/streambus/streambus/cli"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/log"
+)
+
+func newVerify(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "verify DIR",
+		Short: "Check a data directory that no broker has open",
+		Long: `Reads all that is in a data directory and checks it: checksums, order, and whether the index and the log agree. It
+changes nothing. The exit code is 1 if anything was found.`,
+		Example: `  streambus verify ./data
+  streambus verify /var/lib/streambus -o json`,
+		Args: takes(1, 1),
+	}
+	format := a.read(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		f, err := format()
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(args[0]); err != nil {
+			return err
+		}
+		report, err := log.Verify(env.System().FS, args[0])
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", args[0], err)
+		}
+		v := newVerified(args[0], report)
+		if err := cli.Print(a.out, f, v); err != nil {
+			return err
+		}
+		if len(v.Problems) > 0 {
+			return errSilent
+		}
+		return nil
+	}
+	return c
+}
+
+type verified struct {
+	Directory string   `json:"directory"`
+	Files     int      `json:"files"`
+	Frames    int      `json:"frames"`
+	Batches   int      `json:"batches"`
+	Entries   int      `json:"indexEntries"`
+	Logs      int      `json:"logs"`
+	Bytes     int64    `json:"bytes"`
+	Problems  []string `json:"problems"`
+}
+
+func newVerified(dir string, r log.Report) *verified {
+	v := &verified{
+		Directory: dir, Files: r.Files, Frames: r.Frames, Batches: r.Batches, Entries: r.Entries, Logs: r.Logs, Bytes: r.Bytes,
+		Problems: []string{},
+	}
+	for _, p := range r.Problems {
+		v.Problems = append(v.Problems, p.Error())
+	}
+	return v
+}
+
+// WriteTable prints each problem on a line, then what was read.
+func (v *verified) WriteTable(w io.Writer) error {
+	for _, p := range v.Problems {
+		fmt.Fprintln(w, p)
+	}
+	found := "no problems"
+	if n := len(v.Problems); n > 0 {
+		found = fmt.Sprintf("%d problems", n)
+	}
+	_, err := fmt.Fprintf(w, "%s: %s in %d files, %d frames, %d batches (%s) of %d partitions, %d index entries\n",
+		v.Directory, found, v.Files, v.Frames, v.Batches, cli.FormatBytes(v.Bytes), v.Logs, v.Entries)
+	return err
+}
