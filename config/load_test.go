@@ -226,13 +226,13 @@ func TestFinerTimeUnitWins(t *testing.T) {
 		"log.retention.ms=-1":                                                 -1,
 	} {
 		topic, err := load(t, Sources{File: file}).Topic(nil)
-		if err != nil || topic.RetentionMs != want {
-			t.Errorf("%q: %v, %v", file, topic.RetentionMs, err)
+		if err != nil || topic.Retention != want {
+			t.Errorf("%q: %v, %v", file, topic.Retention, err)
 		}
 	}
 	topic, err := load(t, Sources{File: "log.roll.hours=2\nlog.roll.jitter.hours=1\n"}).Topic(map[string]string{"segment.jitter.ms": "7"})
-	if err != nil || topic.SegmentMs != 2*time.Hour || topic.SegmentJitterMs != 7*time.Millisecond {
-		t.Error(topic.SegmentMs, topic.SegmentJitterMs, err)
+	if err != nil || topic.SegmentTime != 2*time.Hour || topic.SegmentJitter != 7*time.Millisecond {
+		t.Error(topic.SegmentTime, topic.SegmentJitter, err)
 	}
 }
 

@@ -14,14 +14,14 @@ type TopicConfig struct {
 	CleanupDelete  bool // cleanup.policy contains delete
 	CleanupCompact bool // cleanup.policy contains compact
 
-	RetentionMs         time.Duration // <0 keeps forever
+	Retention           time.Duration // <0 keeps forever
 	RetentionBytes      int64         // of one partition; -1 has no limit
-	LocalRetentionMs    time.Duration // RetentionMs if local.retention.ms is -2
+	LocalRetention      time.Duration // Retention if local.retention.ms is -2
 	LocalRetentionBytes int64         // RetentionBytes if local.retention.bytes is -2
 
 	SegmentBytes       int64
-	SegmentMs          time.Duration
-	SegmentJitterMs    time.Duration
+	SegmentTime        time.Duration
+	SegmentJitter      time.Duration
 	SegmentIndexBytes  int64
 	IndexIntervalBytes int64
 	Preallocate        bool
@@ -41,13 +41,13 @@ type TopicConfig struct {
 	UncleanElection   bool
 
 	FlushMessages int64         // 1 flushes before every acknowledgement; math.MaxInt64 says nothing
-	FlushMs       time.Duration // the largest says nothing
+	FlushInterval time.Duration // the largest says nothing
 
-	DeleteRetentionMs      time.Duration
-	MinCompactionLagMs     time.Duration
-	MaxCompactionLagMs     time.Duration
+	DeleteRetention        time.Duration
+	MinCompactionLag       time.Duration
+	MaxCompactionLag       time.Duration
 	MinCleanableDirtyRatio float64
-	FileDeleteDelayMs      time.Duration
+	FileDeleteDelay        time.Duration
 
 	RemoteStorageEnable      bool
 	RemoteLogCopyDisable     bool

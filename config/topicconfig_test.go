@@ -18,11 +18,11 @@ func TestTopicTakesItsDefaultsFromTheBroker(t *testing.T) {
 		!topic.LogAppendTime || topic.MinCleanableDirtyRatio != 0.25 {
 		t.Errorf("%+v", topic)
 	}
-	if topic.RetentionMs != time.Second || topic.LocalRetentionMs != time.Second || topic.FlushMessages != 1 ||
+	if topic.Retention != time.Second || topic.LocalRetention != time.Second || topic.FlushMessages != 1 ||
 		topic.TimestampBeforeMax != math.MaxInt64 || topic.TimestampAfterMax != time.Hour {
 		t.Errorf("%+v", topic)
 	}
-	if topic.FlushMs != math.MaxInt64 {
+	if topic.FlushInterval != math.MaxInt64 {
 		t.Error("the broker's flush interval weakens a topic")
 	}
 	if v, ok := c.TopicDefault("max.message.bytes"); v != "5000" || !ok {

@@ -52,15 +52,15 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 // to one policy, would override another.
 func logConfig(c config.TopicConfig, interval bool) log.LogConfig {
 	l := log.LogConfig{
-		RetentionTime: c.RetentionMs, RetentionBytes: c.RetentionBytes,
+		RetentionTime: c.Retention, RetentionBytes: c.RetentionBytes,
 		Compact: c.CleanupCompact, Delete: c.CleanupDelete,
-		SegmentBytes: c.SegmentBytes, SegmentTime: c.SegmentMs,
+		SegmentBytes: c.SegmentBytes, SegmentTime: c.SegmentTime,
 	}
 	switch {
 	case c.FlushMessages == 1:
 		l.Policy = log.FlushAlways
-	case interval && c.FlushMs < math.MaxInt64:
-		l.Policy, l.FlushInterval = log.FlushInterval, c.FlushMs
+	case interval && c.FlushInterval < math.MaxInt64:
+		l.Policy, l.FlushInterval = log.FlushInterval, c.FlushInterval
 	}
 	return l
 }
