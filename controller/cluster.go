@@ -18,3 +18,12 @@ func (d *decision) createCluster(c CreateCluster) (string, error) {
 	}
 	return id, nil
 }
+
+// Randomize fills in the id.
+func (c CreateCluster) Randomize(read func([]byte)) Command {
+	if c.ID == [16]byte{} {
+		read(c.ID[:])
+	}
+	c.ID = presentable(c.ID)
+	return c
+}

@@ -95,14 +95,14 @@ func ReadSnapshot(r io.Reader) (*Image, error) {
 	for {
 		n, err := binary.ReadUvarint(in)
 		if err != nil || n > maxSnapshotBatch {
-			return nil, fmt.Errorf("%w: snapshot: length %d: %w", ErrUnreadable, n, err)
+			return nil, fmt.Errorf("%w: snapshot: length %d: %v", ErrUnreadable, n, err)
 		}
 		if n == 0 {
 			return img, nil
 		}
 		data, err := io.ReadAll(io.LimitReader(in, int64(n)))
 		if err != nil || uint64(len(data)) < n {
-			return nil, fmt.Errorf("%w: snapshot: cut: %w", ErrUnreadable, err)
+			return nil, fmt.Errorf("%w: snapshot: cut: %v", ErrUnreadable, err)
 		}
 		b, err := DecodeBatch(data)
 		if err != nil {

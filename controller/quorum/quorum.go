@@ -2,13 +2,17 @@ package quorum
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
 )
 
 // Voter is a node that votes, named as in controller.quorum.voters.
@@ -44,30 +48,213 @@ type Events struct {
 }
 
 // Quorum is this node's part of the metadata quorum. All methods may be called from any goroutine.
-type Quorum struct{}
+type Quorum struct {
+	options   Options
+	id        raft.ServerID
+	fatal     *fatal
+	fs        *fullFS
+	store     *store
+	snapshots *snapshots
+	stream    *stream
+	transport *transport
+	fsm       *fsm
+	feed      *feed
+	raft      atomic.Pointer[raft.Raft]
+	driver    *driver
+	beats     *heartbeats
 
-// Open starts it. It returns before a leader is known: see WaitReady.
-func Open(o Options) (*Quorum, error) { return nil, errors.New("not yet") }
+	ctx     context.Context // ends with closing
+	cancel  context.CancelFunc
+	closing chan struct{}
+	once    sync.Once
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	leader  leadership
+	changed chan struct{} // closed and made anew whenever leader changes
+	ready   bool
+}
+
+// leadership is who leads, as far as this node knows.
+type leadership struct {
+	id      int32
+	term    uint64
+	known   bool
+	leading bool // it is this node, and it takes commands
+}
 
 // Submit has the active controller decide a command, and returns its answer (package controller says which) after its
-// events are applied here and all watchers of this node have seen them.
-func (q *Quorum) Submit(ctx context.Context, c controller.Command) (any, error) { return nil, nil }
+// events are applied here and all watchers of this node have seen them. A command that surely did not happen, because the
+// leadership changed, is tried again until ctx ends. Errors besides the command's own: REQUEST_TIMED_OUT (it may happen
+// yet), NOT_CONTROLLER (another node leads, or it is not known whether it happened), KAFKA_STORAGE_ERROR (disk full or failed).
+func (q *Quorum) Submit(ctx context.Context, c controller.Command) (any, error) {
+	if r, ok := c.(controller.Randomized); ok {
+		c = r.Randomize(q.options.Env.Rand.Read)
+	}
+	if q.beats.own(c) {
+		return q.beats.submit(ctx, c)
+	}
+	return q.submit(ctx, c)
+}
 
-// Image is the newest image that was applied here.
-func (q *Quorum) Image() *controller.Image { return nil }
+func (q *Quorum) submit(ctx context.Context, c controller.Command) (any, error) {
+	for {
+		if err := q.awaitLeading(ctx); err != nil {
+			return nil, err
+		}
+		value, err := q.try(ctx, newCall(c))
+		if err != errRetry {
+			return value, err
+		}
+	}
+}
+
+// awaitLeading returns when this node takes commands.
+func (q *Quorum) awaitLeading(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		leader, changed := q.leader, q.changed
+		q.mu.Unlock()
+		switch {
+		case leader.leading:
+			return nil
+		case leader.known && leader.id != q.options.NodeID:
+			return kafkaproto.ErrNotController.With("the active controller is node %d", leader.id)
+		case q.fatal.failed():
+			return errFailed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errTimeout(ctx.Err())
+		case <-q.closing:
+			return errClosed
+		case <-q.fatal.done:
+			return errFailed
+		}
+	}
+}
+
+func (q *Quorum) try(ctx context.Context, c *call) (any, error) {
+	select {
+	case q.driver.calls <- c:
+	case <-ctx.Done():
+		return nil, errTimeout(ctx.Err())
+	case <-q.closing:
+		return nil, errClosed
+	case <-q.fatal.done:
+		return nil, errFailed
+	}
+	select {
+	case o := <-c.done:
+		return o.value, o.err
+	case <-ctx.Done():
+		if q.fs.full() {
+			return nil, errFull
+		}
+		return nil, errTimeout(ctx.Err())
+	case <-q.fatal.done:
+		return nil, errFailed
+	case <-q.closing:
+		return nil, errClosed
+	}
+}
+
+// Image is the newest image that all watchers of this node have seen.
+func (q *Quorum) Image() *controller.Image { return q.feed.image() }
 
 // Watch calls f with the current image and Changes.All as soon as the quorum is ready, and then with every later image, in
-// order, from one goroutine. What f does holds up Submit's answers.
-func (q *Quorum) Watch(f func(next *controller.Image, c controller.Changes)) {}
+// order, from one goroutine. What f does holds up the answers of Submit, which f must therefore not call itself.
+func (q *Quorum) Watch(f func(next *controller.Image, c controller.Changes)) { q.feed.watch(f) }
 
-// Leader is the active controller's node id and epoch.
-func (q *Quorum) Leader() (id, epoch int32, ok bool) { return 0, 0, false }
+// Leader is the active controller's node id and epoch, as far as this node knows.
+func (q *Quorum) Leader() (id, epoch int32, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.leader.id, int32(q.leader.term), q.leader.known
+}
 
-// WaitReady returns when a leader is known and everything committed before is applied here.
-func (q *Quorum) WaitReady(ctx context.Context) error { return nil }
+// WaitReady returns when a leader is known, everything committed before is applied here and every watcher so far has had its
+// first look.
+func (q *Quorum) WaitReady(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		ready, changed := q.ready, q.changed
+		q.mu.Unlock()
+		if ready {
+			if err := q.feed.wait(ctx, 0); err != nil {
+				return errTimeout(err)
+			}
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errTimeout(ctx.Err())
+		case <-q.closing:
+			return errClosed
+		case <-q.fatal.done:
+			return errFailed
+		}
+	}
+}
 
-// Close stops and closes the listener.
-func (q *Quorum) Close() error { return nil }
+func (q *Quorum) isReady() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ready
+}
 
-// HasState says whether a raft directory holds the state of a quorum.
-func HasState(fs env.FS, dir string) (bool, error) { return false, nil }
+// leaderMoved is told by the driver after everything that it does.
+func (q *Quorum) leaderMoved(leading bool, term uint64) {
+	next := leadership{leading: leading}
+	if leading {
+		next = leadership{id: q.options.NodeID, term: term, known: true, leading: true}
+	} else if _, id := q.raft.Load().LeaderWithID(); id != "" {
+		next.id, next.known = nodeOf(id)
+		next.term = q.raft.Load().CurrentTerm()
+	}
+	ready := next.known && q.fsm.image.Load().ClusterID() != "" && (leading || q.caughtUp())
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if next == q.leader && (q.ready || !ready) {
+		return
+	}
+	if ready && !q.ready {
+		q.feed.open()
+	}
+	told := next.known && (next.id != q.leader.id || next.term != q.leader.term)
+	q.leader, q.ready = next, q.ready || ready
+	close(q.changed)
+	q.changed = make(chan struct{})
+	if f := q.options.Events.LeaderChanged; f != nil && told {
+		f(next.id, int32(next.term))
+	}
+}
+
+// caughtUp says whether a follower has applied all that it knows to be committed.
+func (q *Quorum) caughtUp() bool {
+	commit := q.raft.Load().CommitIndex()
+	return commit > 0 && q.raft.Load().AppliedIndex() >= commit
+}
+
+// committed is told of every round that was applied.
+func (q *Quorum) committed(r *round) {
+	if f := q.options.Events.BatchCommitted; f != nil {
+		f(len(r.events), r.bytes, q.options.Env.Clock.Now().Sub(r.started))
+	}
+	if q.fsm.pending.Load() > snapshotBytes {
+		q.fsm.pending.Store(0)
+		q.raft.Load().Snapshot() // its own goroutine takes it; a failure is logged there and tried again by count
+	}
+}
+
+// room says whether the disk has enough left for a batch and what it entails. The check keeps raft from ever meeting a full disk
+// in earnest, which it could only answer by giving up the leadership.
+func (q *Quorum) room() bool {
+	if q.fs.full() {
+		return false
+	}
+	free, _, err := q.options.Env.FS.Usage(q.options.Dir)
+	return err != nil || free >= minFree
+}

@@ -1,0 +1,103 @@
+package quorum
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// hello is what both ends of a connection to a cluster listener say first, before any raft message. It keeps apart nodes
+// of different clusters, and finds out at once when an address belongs to another node than the quorum believes. docs/format/hello.md has
+// the bytes.
+type hello struct {
+	Purpose     byte
+	ClusterID   string // empty while the cluster has none
+	NodeID      int32
+	DirectoryID [16]byte
+	Wanted      string // the ServerID that the caller means; empty if any will do
+	Refusal     string // in the answer: why not; empty if welcome
+	Member      bool   // in the answer: the caller is in the quorum's configuration
+}
+
+// Purposes of a connection.
+const (
+	purposeRaft  byte = 1
+	purposeProbe byte = 2 // only the answer is of interest
+)
+
+const (
+	helloMagic   = "SBCL\x01"
+	maxHelloText = 1024
+)
+
+func (h hello) serverID() string { return serverID(h.NodeID, h.DirectoryID) }
+
+func (h hello) write(w io.Writer) error {
+	b := append([]byte(helloMagic), h.Purpose)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.NodeID))
+	b = append(b, h.DirectoryID[:]...)
+	for _, s := range []string{h.ClusterID, h.Wanted, h.Refusal} {
+		s = s[:min(len(s), maxHelloText)]
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+		b = append(b, s...)
+	}
+	member := byte(0)
+	if h.Member {
+		member = 1
+	}
+	_, err := w.Write(append(b, member))
+	return err
+}
+
+// errNotCluster is what a caller that speaks something else gets.
+var errNotCluster = errors.New("not a StreamBus node, or one of another version")
+
+func readHello(r io.Reader) (hello, error) {
+	var h hello
+	head := make([]byte, len(helloMagic)+1+4+16)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return h, err
+	}
+	if string(head[:len(helloMagic)]) != helloMagic {
+		return h, errNotCluster
+	}
+	rest := head[len(helloMagic):]
+	h.Purpose = rest[0]
+	h.NodeID = int32(binary.BigEndian.Uint32(rest[1:]))
+	copy(h.DirectoryID[:], rest[5:])
+	for _, s := range []*string{&h.ClusterID, &h.Wanted, &h.Refusal} {
+		var n [2]byte
+		if _, err := io.ReadFull(r, n[:]); err != nil {
+			return h, err
+		}
+		size := binary.BigEndian.Uint16(n[:])
+		if size > maxHelloText {
+			return h, errNotCluster
+		}
+		text := make([]byte, size)
+		if _, err := io.ReadFull(r, text); err != nil {
+			return h, err
+		}
+		*s = string(text)
+	}
+	var member [1]byte
+	_, err := io.ReadFull(r, member[:])
+	h.Member = member[0] != 0
+	return h, err
+}
+
+// refusal is why a caller is not welcome, or empty.
+func (h hello) refusal(caller hello) string {
+	switch {
+	case caller.ClusterID != "" && h.ClusterID != "" && caller.ClusterID != h.ClusterID:
+		return fmt.Sprintf("this is cluster %s, not %s", h.ClusterID, caller.ClusterID)
+	case caller.Wanted != "" && caller.Wanted != h.serverID():
+		return fmt.Sprintf("this is %s, not %s", h.serverID(), caller.Wanted)
+	case caller.NodeID == h.NodeID && caller.DirectoryID != h.DirectoryID:
+		return fmt.Sprintf("node id %d is taken", h.NodeID)
+	case caller.Purpose != purposeRaft && caller.Purpose != purposeProbe:
+		return fmt.Sprintf("unknown purpose %d", caller.Purpose)
+	}
+	return ""
+}

@@ -1,0 +1,193 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+const (
+	helloTimeout  = 5 * time.Second
+	maxHandshakes = 64                    // at once; more callers wait to be accepted
+	acceptPause   = 50 * time.Millisecond // after a failed accept, for example for lack of file descriptors
+)
+
+// stream is the cluster listener as raft's transport wants it: connections on which both ends have said hello.
+type stream struct {
+	net       env.Net
+	listener  net.Listener
+	advertise string
+	log       *slog.Logger
+	self      func(caller string) hello // what this node says to that ServerID
+
+	accepted chan net.Conn
+	closing  chan struct{}
+	once     sync.Once
+	running  sync.WaitGroup
+}
+
+func newStream(o Options, self func(string) hello) *stream {
+	s := &stream{
+		net: o.Env.Net, listener: o.Listener, advertise: o.Advertise, log: o.Logger, self: self,
+		accepted: make(chan net.Conn), closing: make(chan struct{}),
+	}
+	s.running.Add(1)
+	go s.listen()
+	return s
+}
+
+func (s *stream) listen() {
+	defer s.running.Done()
+	slots := make(chan struct{}, maxHandshakes)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-s.closing:
+			return
+		}
+		c, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) || s.isClosing() {
+			if err == nil {
+				_ = c.Close()
+			}
+			return
+		}
+		if err != nil {
+			s.log.Warn("cluster listener: accept failed", "error", err)
+			<-slots
+			if !s.pause(acceptPause) {
+				return
+			}
+			continue
+		}
+		s.running.Add(1)
+		go func() {
+			defer s.running.Done()
+			defer func() { <-slots }()
+			s.welcome(c)
+		}()
+	}
+}
+
+func (s *stream) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits, and says whether to go on.
+func (s *stream) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.closing:
+		return false
+	}
+}
+
+// welcome answers a caller's hello and hands the connection on, or closes it.
+func (s *stream) welcome(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(helloTimeout))
+	caller, err := readHello(c)
+	if err != nil {
+		s.log.Warn("cluster listener: bad hello", "remote", c.RemoteAddr().String(), "error", err)
+		_ = c.Close()
+		return
+	}
+	answer := s.self(caller.serverID())
+	answer.Purpose = caller.Purpose
+	answer.Refusal = answer.refusal(caller)
+	err = answer.write(c)
+	if answer.Refusal != "" {
+		s.log.Warn("cluster listener: caller refused", "remote", c.RemoteAddr().String(), "node", caller.NodeID, "reason", answer.Refusal)
+	}
+	if err != nil || answer.Refusal != "" || caller.Purpose != purposeRaft {
+		_ = c.Close()
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	select {
+	case s.accepted <- c:
+	case <-s.closing:
+		_ = c.Close()
+	}
+}
+
+// call connects to a cluster listener and exchanges hellos.
+func (s *stream) call(address, wanted string, purpose byte, timeout time.Duration) (net.Conn, hello, error) {
+	c, err := s.net.Dial("tcp", address, timeout)
+	if err != nil {
+		return nil, hello{}, err
+	}
+	_ = c.SetDeadline(time.Now().Add(max(timeout, time.Second)))
+	me := s.self("")
+	me.Purpose, me.Wanted = purpose, wanted
+	err = me.write(c)
+	var answer hello
+	if err == nil {
+		answer, err = readHello(c)
+	}
+	switch {
+	case err != nil:
+	case answer.Refusal != "":
+		err = fmt.Errorf("%s refused: %s", address, answer.Refusal)
+	case me.ClusterID != "" && answer.ClusterID != "" && me.ClusterID != answer.ClusterID:
+		err = fmt.Errorf("%s is of cluster %s, this node of %s", address, answer.ClusterID, me.ClusterID)
+	case wanted != "" && answer.serverID() != wanted:
+		err = fmt.Errorf("%s is %s, not %s", address, answer.serverID(), wanted)
+	}
+	if err != nil {
+		return nil, answer, errors.Join(err, c.Close())
+	}
+	_ = c.SetDeadline(time.Time{})
+	return c, answer, nil
+}
+
+// Dial is as raft.StreamLayer says; the address is "ServerID@host:port" (transport.go).
+func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	wanted, hostPort, ok := strings.Cut(string(address), "@")
+	if !ok {
+		wanted, hostPort = "", string(address)
+	}
+	c, _, err := s.call(hostPort, wanted, purposeRaft, timeout)
+	return c, err
+}
+
+// Accept is as net.Listener says.
+func (s *stream) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.accepted:
+		return c, nil
+	case <-s.closing:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close is as net.Listener says.
+func (s *stream) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	err := s.listener.Close()
+	s.running.Wait()
+	return err
+}
+
+// Addr is what other nodes are told to call.
+func (s *stream) Addr() net.Addr { return address(s.advertise) }
+
+type address string
+
+func (a address) Network() string { return "tcp" }
+func (a address) String() string  { return string(a) }

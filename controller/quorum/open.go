@@ -1,0 +1,228 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+// Sizes and times, the same for a quorum of one and of five.
+const (
+	heartbeatTimeout = 250 * time.Millisecond
+	electionTimeout  = 250 * time.Millisecond
+	leaseTimeout     = 125 * time.Millisecond
+	commitTimeout    = 5 * time.Millisecond
+
+	snapshotInterval  = 30 * time.Second
+	snapshotThreshold = 4096     // entries since the last snapshot
+	snapshotBytes     = 16 << 20 // or bytes of batches
+	trailingLogs      = 256      // entries kept behind a snapshot for followers that are a little late
+
+	minFree = 4 << 20 // bytes; less is a full disk
+)
+
+// Open starts it. It returns before a leader is known: see WaitReady. A directory of another node is refused.
+func Open(o Options) (*Quorum, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Advertise == "" && o.Listener != nil {
+		o.Advertise = o.Listener.Addr().String()
+	}
+	if o.Listener == nil {
+		return nil, errors.New("quorum: no cluster listener")
+	}
+	q := &Quorum{
+		options: o, id: raft.ServerID(serverID(o.NodeID, o.DirectoryID)),
+		fatal: newFatal(o.OnFatal, o.Logger), closing: make(chan struct{}), changed: make(chan struct{}),
+	}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.fs = newFullFS(o.Env.FS.VFS(), q.diskFull)
+	q.feed = newFeed()
+	q.fsm = newFSM(q.feed.publish, q.fatal)
+	q.driver = newDriver(q)
+	q.beats = &heartbeats{q: q, wake: make(chan struct{}, 1)}
+	if err := q.openDirectory(); err != nil {
+		return nil, errors.Join(err, q.abandon())
+	}
+	if err := q.startRaft(); err != nil {
+		return nil, errors.Join(err, q.abandon())
+	}
+	return q, nil
+}
+
+// HasState says whether a raft directory holds the state of a quorum.
+func HasState(fs env.FS, dir string) (bool, error) {
+	names, err := fs.VFS().List(dir)
+	if isNotExist(err) {
+		return false, nil
+	}
+	return len(names) > 0, err
+}
+
+func serverID(node int32, directory [16]byte) string {
+	return fmt.Sprintf("%d.%s", node, kafkaproto.TopicID(directory))
+}
+
+// nodeOf is the node id in a ServerID.
+func nodeOf(id raft.ServerID) (int32, bool) {
+	node, _, ok := strings.Cut(string(id), ".")
+	n, err := strconv.ParseInt(node, 10, 32)
+	return int32(n), ok && err == nil
+}
+
+func (q *Quorum) openDirectory() (err error) {
+	o := q.options
+	fs := o.Env.FS.VFS()
+	if err := fs.MkdirAll(o.Dir, 0o755); err != nil {
+		return err
+	}
+	if err := syncDir(fs, fs.PathDir(o.Dir)); err != nil {
+		return err
+	}
+	q.snapshots, err = openSnapshots(fs, fs.PathJoin(o.Dir, "snapshots"), q.fatal, o.Events.SnapshotTaken)
+	if err != nil {
+		return err
+	}
+	q.store, err = openStore(fs.PathJoin(o.Dir, "store"), q.fs, q.fatal)
+	return err
+}
+
+// config is raft's configuration.
+func (q *Quorum) config() *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = q.id
+	c.HeartbeatTimeout = heartbeatTimeout
+	c.ElectionTimeout = electionTimeout
+	c.LeaderLeaseTimeout = leaseTimeout
+	c.CommitTimeout = commitTimeout
+	c.SnapshotInterval = snapshotInterval
+	c.SnapshotThreshold = snapshotThreshold
+	c.TrailingLogs = trailingLogs
+	c.ShutdownOnRemove = false
+	c.NotifyCh = q.driver.leadership
+	c.NoLegacyTelemetry = true
+	c.Logger = newRaftLogger(q.options.Logger)
+	return c
+}
+
+func (q *Quorum) startRaft() error {
+	config := q.config()
+	q.stream = newStream(q.options, q.hello)
+	q.transport = newTransport(q.stream, config.Logger)
+	if err := q.bootstrap(); err != nil {
+		return err
+	}
+	r, err := raft.NewRaft(config, q.fsm, q.store, q.store, q.snapshots, q.transport)
+	if err != nil {
+		return fmt.Errorf("raft in %s: %w", q.options.Dir, err)
+	}
+	q.raft.Store(r)
+	r.RegisterObserver(raft.NewObserver(q.driver.observed, false, nil))
+	q.running.Add(2)
+	go q.driver.run()
+	go q.beats.run()
+	members := r.GetConfiguration()
+	if members.Error() == nil && onlyVoter(members.Configuration(), q.id) {
+		q.transport.campaign(q.id, config.ProtocolVersion)
+	}
+	return nil
+}
+
+// bootstrap gives an empty directory its first members.
+func (q *Quorum) bootstrap() error {
+	if !q.store.empty() {
+		return nil
+	}
+	if any, err := q.snapshots.any(); err != nil || any {
+		return errors.Join(err, fmt.Errorf("%s has a snapshot but no log", q.options.Dir))
+	}
+	servers, err := q.founders()
+	if err != nil || servers == nil {
+		return err
+	}
+	q.store.bootstrap(raft.Configuration{Servers: servers})
+	return nil
+}
+
+func onlyVoter(c raft.Configuration, id raft.ServerID) bool {
+	voters, self := 0, false
+	for _, s := range c.Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+			self = self || s.ID == id
+		}
+	}
+	return self && voters == 1
+}
+
+// hello is what this node says of itself on the cluster listener.
+func (q *Quorum) hello(caller string) hello {
+	h := hello{ClusterID: q.fsm.image.Load().ClusterID(), NodeID: q.options.NodeID, DirectoryID: q.options.DirectoryID}
+	if r := q.raft.Load(); r != nil && caller != "" {
+		members := r.GetConfiguration() // of this moment, without a round
+		h.Member = members.Error() == nil && slices.ContainsFunc(members.Configuration().Servers, func(s raft.Server) bool {
+			return string(s.ID) == caller
+		})
+	}
+	return h
+}
+
+func (q *Quorum) diskFull(full bool) {
+	if full {
+		q.options.Logger.Warn("the disk that holds the metadata is full: its last write waits for room")
+	}
+	if f := q.options.Events.DiskFull; f != nil {
+		f(full)
+	}
+}
+
+// Close stops and closes the listener. After a fatal error it returns at once and leaves behind what can't be stopped.
+func (q *Quorum) Close() error {
+	var err error
+	q.once.Do(func() { err = q.close() })
+	return err
+}
+
+func (q *Quorum) close() error {
+	close(q.closing)
+	q.cancel()
+	if q.fatal.failed() || q.fs.full() {
+		q.fs.close()
+		go q.feed.close()
+		return q.transport.Close()
+	}
+	err := q.raft.Load().Shutdown().Error() // closes the transport, and that the stream
+	q.feed.close()
+	q.running.Wait()
+	q.fs.close()
+	return errors.Join(err, q.store.close())
+}
+
+// abandon undoes an Open that failed.
+func (q *Quorum) abandon() error {
+	close(q.closing)
+	q.cancel()
+	var err error
+	if q.transport != nil {
+		err = q.transport.Close()
+	} else {
+		err = q.options.Listener.Close()
+	}
+	q.feed.close()
+	q.fs.close()
+	if q.store != nil {
+		err = errors.Join(err, q.store.close())
+	}
+	return err
+}
