@@ -20,6 +20,8 @@ type pending struct {
 	result   AppendResult
 	logDone  func(error) // p.written, bound once
 
+	duplicate bool // of an append that the log has; it takes no bytes and does not call back
+
 	left atomic.Int32 // ends that are still to come
 
 	// p.mu guards the rest.

@@ -98,14 +98,24 @@ func (p *Partition) admit(acks int16, asked kafkaproto.LeaderEpoch) error {
 
 // submit appends and sees to the answer.
 func (p *Partition) submit(pd *pending, a log.Append) {
-	if err := p.take(pd, a); err != nil {
+	p.taken(pd, p.take(pd, a))
+}
+
+// taken sees to the answer of an append that take has tried. No lock is held.
+func (p *Partition) taken(pd *pending, err error) {
+	if err != nil {
 		pd.refuse(err)
 		return
+	}
+	if pd.duplicate {
+		pd.free() // the log keeps nothing of it and will not call back
+		pd.left.Add(-1)
 	}
 	p.await(pd)
 }
 
-// take gives the batches to the log, under the current leader epoch. After an error the log has not taken them.
+// take gives the batches to the log, under the current leader epoch; taken must follow. After an error the log has not
+// taken them.
 func (p *Partition) take(pd *pending, a log.Append) error {
 	p.role.RLock()
 	defer p.role.RUnlock()
@@ -122,10 +132,7 @@ func (p *Partition) take(pd *pending, a log.Append) error {
 	}
 	pd.next = done.Last + 1
 	pd.result.BaseOffset, pd.result.LogAppendTime, pd.result.LogStart = done.First, done.LogAppendTime, done.LogStart
-	if done.Duplicate {
-		pd.free() // the log keeps nothing of it and will not call back
-		pd.left.Add(-1)
-	}
+	pd.duplicate = done.Duplicate
 	return nil
 }
 

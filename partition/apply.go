@@ -195,12 +195,16 @@ func (s *step) follow() {
 				continue
 			}
 			if part := t.Partitions[i]; part.Leader == s.m.nodeID {
-				p.lead(replication.Assignment{Epoch: part.LeaderEpoch, Replicas: part.Replicas, ISR: part.ISR})
+				p.lead(assignmentOf(part))
 			} else {
 				p.retire(notLeader, leaderHint{part.Leader, part.LeaderEpoch})
 			}
 		}
 	}
+}
+
+func assignmentOf(p *controller.Partition) replication.Assignment {
+	return replication.Assignment{Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR}
 }
 
 // delete lets go of the partitions that are no longer this node's. What a new image as a whole does not know is left to

@@ -80,8 +80,10 @@ func (p *Partition) lead(a replication.Assignment) {
 		p.gone = nil
 	}
 	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
-	p.unlockAndFire(true)
+	news := p.collect(true, nil)
+	p.mu.Unlock()
 	p.role.Unlock()
+	news.tell()
 	p.logMoved() // what moved between our look at the ends and the new epoch has been reported to the old one
 }
 
@@ -90,8 +92,10 @@ func (p *Partition) retire(why error, holder leaderHint) {
 	p.role.Lock()
 	p.mu.Lock()
 	p.gone, p.holder = why, holder
-	p.unlockAndFire(true)
+	news := p.collect(true, nil)
+	p.mu.Unlock()
 	p.role.Unlock()
+	news.tell()
 	p.dropUnverified(why)
 }
 
@@ -100,7 +104,7 @@ func (p *Partition) configure(t *topic) {
 	p.topic.Store(t)
 	p.mu.Lock()
 	moved := p.gone == nil && p.leader.Configure(t.rules)
-	p.unlockAndFire(moved)
+	p.unlockAndTell(moved)
 }
 
 // logMoved is the engine's callback: the log was written, flushed, cut at its start, or has failed.
@@ -118,28 +122,45 @@ func (p *Partition) logMoved() {
 	if ends.Start > p.start {
 		p.start, moved = ends.Start, true
 	}
-	p.unlockAndFire(moved)
+	p.unlockAndTell(moved)
 }
 
-// unlockAndFire answers the appends that have what they waited for, lets go of p.mu, and then tells everyone: the
-// appends, and if the partition moved, the waiters.
-func (p *Partition) unlockAndFire(moved bool) {
-	var room [8]*Waiter
-	wake := room[:0]
-	if moved {
-		wake = p.armed(wake)
-	}
-	answered := p.takeAnswered()
-	high := p.leader.HighWatermark()
-	p.mu.Unlock()
+// news is what others have to be told once no lock is held any more.
+type news struct {
+	p        *Partition
+	moved    bool
+	high     kafkaproto.Offset
+	answered ackChain
+	wake     []*Waiter
+}
 
+// collect takes out the appends that have what they waited for and, if the partition moved, the waiters to fire. room
+// may save an allocation. p.mu is held.
+func (p *Partition) collect(moved bool, room []*Waiter) news {
+	n := news{p: p, moved: moved, high: p.leader.HighWatermark(), answered: p.takeAnswered()}
 	if moved {
-		p.log.NoteHighWatermark(high)
+		n.wake = p.armed(room)
 	}
-	answered.finish()
-	for _, w := range wake {
+	return n
+}
+
+// tell answers and fires. No lock is held.
+func (n news) tell() {
+	if n.moved {
+		n.p.log.NoteHighWatermark(n.high)
+	}
+	n.answered.finish()
+	for _, w := range n.wake {
 		w.fire()
 	}
+}
+
+// unlockAndTell lets go of p.mu, which is the only lock held.
+func (p *Partition) unlockAndTell(moved bool) {
+	var room [8]*Waiter
+	n := p.collect(moved, room[:0])
+	p.mu.Unlock()
+	n.tell()
 }
 
 // view is what one request sees of the partition's state.

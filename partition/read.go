@@ -168,7 +168,7 @@ func (p *Partition) followerAt(r *ReadRequest, res *ReadResult) {
 	p.mu.Lock()
 	moved := p.gone == nil && p.leader.Report(r.ReplicaID, replication.Ends{Written: r.Offset, Flushed: r.FlushedEnd})
 	res.HighWatermark = p.leader.HighWatermark()
-	p.unlockAndFire(moved)
+	p.unlockAndTell(moved)
 }
 
 // readError names an error of the log's.

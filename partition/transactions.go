@@ -148,15 +148,6 @@ func (p *Partition) verified(id kafkaproto.ProducerID, u *unverified, err error)
 	}
 }
 
-// taken sees to the answer of an append after take.
-func (p *Partition) taken(pd *pending, err error) {
-	if err != nil {
-		pd.refuse(err)
-		return
-	}
-	p.await(pd)
-}
-
 func (p *Partition) forget(id kafkaproto.ProducerID) {
 	if delete(p.txns, id); len(p.txns) == 0 {
 		p.txns = nil

@@ -1,0 +1,213 @@
+package partition
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
+)
+
+func TestPartitionsThatAreNotHere(t *testing.T) {
+	n := startNode(t, "always")
+	id := n.topic("t", 1)
+	elsewhere := kafkaproto.TopicID{9}
+	n.happen(&controller.TopicCreated{ID: elsewhere, Name: "elsewhere"},
+		&controller.PartitionChanged{Topic: elsewhere, Partition: controller.Partition{Replicas: []int32{2}, ISR: []int32{2}, Leader: 2}})
+	for _, c := range []struct {
+		id   kafkaproto.TopicPartition
+		want *kafkaproto.Error
+	}{
+		{kafkaproto.TopicPartition{Topic: kafkaproto.TopicID{7}}, kafkaproto.ErrUnknownTopicID},
+		{kafkaproto.TopicPartition{Topic: id, Partition: 1}, kafkaproto.ErrUnknownTopicOrPartition},
+		{kafkaproto.TopicPartition{Topic: id, Partition: -1}, kafkaproto.ErrUnknownTopicOrPartition},
+		{kafkaproto.TopicPartition{Topic: elsewhere}, kafkaproto.ErrNotLeaderOrFollower},
+	} {
+		_, err := n.manager.Partition(c.id)
+		wantErr(t, err, c.want)
+	}
+}
+
+func TestPartitionsAreAdded(t *testing.T) {
+	n := startNode(t, "always")
+	id := n.topic("t", 1)
+	first := n.partition(id, 0)
+	n.happen(&controller.PartitionChanged{Topic: id, Partition: controller.Partition{ID: 1, Replicas: []int32{1}, ISR: []int32{1}, Leader: 1}})
+	if n.partition(id, 0) != first {
+		t.Fatal("the first partition was made anew")
+	}
+	n.send(n.partition(id, 1), -1, batch("a")).waitOK()
+}
+
+func TestDeletedTopicAnswersAllWhoWait(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	release := n.holdSyncs()
+	all, one := n.send(p, -1, batch("a")), n.send(p, 1, batch("b"))
+	untilWritten(t, p, 2)
+	fired := make(chan struct{}, 1)
+	p.Wait(NewWaiter(func() { fired <- struct{}{} }))
+	deleted := make(chan struct{})
+	go func() {
+		defer close(deleted)
+		n.happen(&controller.TopicDeleted{ID: p.id.Topic})
+	}()
+	all.waitErr(kafkaproto.ErrUnknownTopicOrPartition)
+	one.waitErr(kafkaproto.ErrUnknownTopicOrPartition)
+	<-fired
+	release()
+	<-deleted
+	_, err := n.manager.Partition(p.id)
+	wantErr(t, err, kafkaproto.ErrUnknownTopicID)
+	wantErr(t, p.Read(fetch(0)).Err, kafkaproto.ErrUnknownTopicOrPartition)
+	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrUnknownTopicOrPartition)
+	if _, ok := n.engine.Log(p.id); ok {
+		t.Fatal("the log is still there")
+	}
+	late := make(chan struct{}, 1)
+	p.Wait(NewWaiter(func() { late <- struct{}{} }))
+	<-late
+}
+
+func TestLeaderElsewhereAnswersAllWhoWait(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	n.holdSyncs()
+	r := n.send(p, -1, batch("a"))
+	n.happen(&controller.PartitionChanged{Topic: p.id.Topic, Partition: controller.Partition{
+		Replicas: []int32{1, 2}, ISR: []int32{2}, Leader: 2, LeaderEpoch: 5, PartitionEpoch: 1,
+	}})
+	if res := r.waitErr(kafkaproto.ErrNotLeaderOrFollower); res.LeaderID != 2 || res.LeaderEpoch != 5 {
+		t.Fatalf("leader %d epoch %d", res.LeaderID, res.LeaderEpoch)
+	}
+	res := p.Read(fetch(0))
+	wantErr(t, res.Err, kafkaproto.ErrNotLeaderOrFollower)
+	if res.LeaderID != 2 || res.LeaderEpoch != 5 {
+		t.Fatalf("leader %d epoch %d", res.LeaderID, res.LeaderEpoch)
+	}
+}
+
+func TestEveryStartIsANewEpochAndKeepsWhatWasAcknowledged(t *testing.T) {
+	n := startNode(t, "always")
+	id := n.topic("t", 1)
+	var want []string
+	for epoch := range 4 {
+		p := n.partition(id, 0)
+		sees(t, p, kafkaproto.Offset(epoch), want...)
+		if s := p.Status(); int(s.LeaderEpoch) != epoch || !s.Leading {
+			t.Fatalf("status %+v", s)
+		}
+		v := fmt.Sprint(epoch)
+		n.send(p, -1, batch(v)).waitOK()
+		want = append(want, v)
+		n.restart()
+	}
+}
+
+func TestLogsThatTheMetadataDoesNotKnowAreQuarantined(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("known")
+	stranger := kafkaproto.TopicPartition{Topic: kafkaproto.TopicID{0xff}, Partition: 3}
+	if _, err := n.engine.CreateLog(stranger, log.LogConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	n.restart()
+	if !slices.Equal(n.strange, []kafkaproto.TopicPartition{stranger}) {
+		t.Fatalf("quarantined: %v", n.strange)
+	}
+	n.send(n.partition(p.id.Topic, 0), -1, batch("a")).waitOK()
+}
+
+func TestFailedDirectoryAnswersStorageErrors(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	n.send(p, -1, batch("a")).waitOK()
+	n.faults.Change(func(h *env.FaultHooks) { h.SyncData = func(string) error { return syscall.EIO } })
+	fired := make(chan struct{}, 1)
+	p.Wait(NewWaiter(func() { fired <- struct{}{} }))
+	n.send(p, -1, batch("b")).waitErr(kafkaproto.ErrKafkaStorageError)
+	<-fired
+	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrKafkaStorageError)
+	wantErr(t, p.Read(fetch(0)).Err, kafkaproto.ErrKafkaStorageError)
+	_, err := p.ListOffset(ListRequest{Timestamp: LatestTimestamp, CurrentLeaderEpoch: -1})
+	wantErr(t, err, kafkaproto.ErrKafkaStorageError)
+}
+
+func TestFullDiskRefusesAppendsAndStillReads(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	n.send(p, -1, batch("a")).waitOK()
+	n.faults.Change(func(h *env.FaultHooks) {
+		h.WriteVAt = func(string, int64, int) (int, error) { return 0, syscall.ENOSPC }
+		h.FreeBytes = func() uint64 { return 0 }
+	})
+	n.send(p, -1, batch("b")).waitErr(kafkaproto.ErrKafkaStorageError)
+	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrKafkaStorageError)
+	sees(t, p, 1, "a")
+	n.faults.Set(env.FaultHooks{})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		n.clock.Advance(2 * time.Second)
+		r := n.send(p, -1, batch("d"))
+		if res := r.wait(); res.Err == nil {
+			break
+		} else if !errors.Is(res.Err, kafkaproto.ErrKafkaStorageError) || time.Now().After(deadline) {
+			t.Fatal(res.Err)
+		}
+	}
+	sees(t, p, 2, "a", "d")
+}
+
+func TestTenThousandPartitionsCostNoGoroutinesAndLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	n := startNode(t, "always")
+	const count = 10_000
+	before, goroutines := heapInUse(), runtime.NumGoroutine()
+	started := time.Now()
+	id := n.topic("many", count)
+	took := time.Since(started)
+	per := float64(heapInUse()-before) / count
+	t.Logf("%d partitions in %s, %.0f bytes each with image and log", count, took, per)
+	if more := runtime.NumGoroutine() - goroutines; more > 5 {
+		t.Errorf("%d more goroutines", more)
+	}
+	n.send(n.partition(id, count-1), -1, batch("a")).waitOK()
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestPartitionItselfIsSmall measures what this package adds to a log and its metadata.
+func TestPartitionItselfIsSmall(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	const count = 1000
+	kept := make([]*Partition, count)
+	part, _ := n.img.Partition(p.id)
+	before := heapInUse()
+	for i := range kept {
+		var id kafkaproto.TopicPartition
+		binary.BigEndian.PutUint64(id.Topic[8:], uint64(i+1))
+		kept[i] = n.manager.newPartition(id, p.log, p.topic.Load())
+		kept[i].lead(assignmentOf(part))
+	}
+	per := (heapInUse() - before) / count
+	t.Logf("%d bytes a partition", per)
+	if per > 1024 {
+		t.Errorf("%d bytes a partition, want at most 1024", per)
+	}
+	runtime.KeepAlive(kept)
+}

@@ -1,0 +1,146 @@
+package partition
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/replication"
+)
+
+// untilWritten waits until the log has written up to an offset, and makes sure that the partition knows.
+func untilWritten(t *testing.T, p *Partition, upTo kafkaproto.Offset) {
+	t.Helper()
+	fired := make(chan struct{}, 1)
+	for p.log.Ends().Written < upTo {
+		p.log.SetListener(func() {
+			p.logMoved()
+			select {
+			case fired <- struct{}{}:
+			default:
+			}
+		})
+		if p.log.Ends().Written >= upTo {
+			break
+		}
+		<-fired
+	}
+	p.logMoved()
+}
+
+// sees checks what a consumer is shown: the end, and the values from the beginning on.
+func sees(t *testing.T, p *Partition, end kafkaproto.Offset, want ...string) {
+	t.Helper()
+	res := p.Read(fetch(0))
+	if got := values(t, res); !slices.Equal(got, want) {
+		t.Fatalf("a consumer reads %q, want %q", got, want)
+	}
+	if res.HighWatermark != end || res.LastStable != end {
+		t.Fatalf("high watermark %d, last stable offset %d, want %d", res.HighWatermark, res.LastStable, end)
+	}
+	latest, err := p.ListOffset(ListRequest{Timestamp: LatestTimestamp, CurrentLeaderEpoch: -1})
+	if err != nil || latest.Offset != end {
+		t.Fatalf("latest is %d, %v, want %d", latest.Offset, err, end)
+	}
+	for _, ts := range []int64{MaxTimestamp, int64(testTime)} {
+		found, err := p.ListOffset(ListRequest{Timestamp: ts, CurrentLeaderEpoch: -1})
+		if err != nil || (end == 0) != (found.Offset < 0) || found.Offset >= end {
+			t.Fatalf("timestamp %d finds offset %d, %v, with the end at %d", ts, found.Offset, err, end)
+		}
+	}
+	if got := p.Available(0, false) > 0; got != (end > 0) {
+		t.Fatalf("bytes available: %v", got)
+	}
+}
+
+func TestAlwaysShowsNothingBeforeItIsFlushed(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	release := n.holdSyncs()
+	one := n.send(p, replication.AcksLeader, batch("a"))
+	all := n.send(p, replication.AcksAll, batch("b"))
+	untilWritten(t, p, 2)
+
+	one.silent()
+	all.silent()
+	sees(t, p, 0)
+	if res := p.Read(fetch(1)); res.Err != nil || res.Read.Bytes != 0 {
+		t.Fatalf("a read between high watermark and log end: %v", res.Err)
+	} else {
+		res.Read.Release()
+	}
+
+	release()
+	if res := one.waitOK(); res.BaseOffset != 0 {
+		t.Fatalf("offset %d", res.BaseOffset)
+	}
+	if res := all.waitOK(); res.BaseOffset != 1 {
+		t.Fatalf("offset %d", res.BaseOffset)
+	}
+	sees(t, p, 2, "a", "b")
+}
+
+func TestNeverAndIntervalShowWhatIsWritten(t *testing.T) {
+	for _, policy := range []string{"never", "interval"} {
+		t.Run(policy, func(t *testing.T) {
+			n := startNode(t, policy)
+			p := n.one("t")
+			n.holdSyncs()
+			n.send(p, replication.AcksLeader, batch("a")).waitOK()
+			n.send(p, replication.AcksAll, batch("b")).waitOK()
+			sees(t, p, 2, "a", "b")
+		})
+	}
+}
+
+func TestFlushMessagesOneMeansAlwaysForTheTopic(t *testing.T) {
+	n := startNode(t, "never")
+	p := n.one("t", "flush.messages", "1")
+	release := n.holdSyncs()
+	r := n.send(p, replication.AcksLeader, batch("a"))
+	untilWritten(t, p, 1)
+	r.silent()
+	sees(t, p, 0)
+	release()
+	r.waitOK()
+	sees(t, p, 1, "a")
+}
+
+func TestRetryOfWhatIsNotYetDurableWaits(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	release := n.holdSyncs()
+	records := build(producer(7, 0, 0, false), "a")
+	first := n.send(p, replication.AcksAll, slices.Clone(records))
+	untilWritten(t, p, 1)
+	retry := n.send(p, replication.AcksAll, slices.Clone(records))
+	retry.silent()
+	if retry.released.Load() != 1 {
+		t.Fatal("the bytes of a duplicate are not needed")
+	}
+	release()
+	if a, b := first.waitOK(), retry.waitOK(); a.BaseOffset != 0 || b.BaseOffset != 0 {
+		t.Fatalf("offsets %d and %d", a.BaseOffset, b.BaseOffset)
+	}
+	sees(t, p, 1, "a")
+}
+
+func TestTimedOutAppendStaysAndItsRetryFindsIt(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	release := n.holdSyncs()
+	records := build(producer(7, 0, 0, false), "a")
+	first := n.send(p, replication.AcksAll, slices.Clone(records))
+	untilWritten(t, p, 1)
+	n.clock.Advance(30*time.Second - 1)
+	first.silent()
+	n.clock.Advance(1)
+	first.waitErr(kafkaproto.ErrRequestTimedOut)
+	sees(t, p, 0)
+	release()
+	if res := n.send(p, replication.AcksAll, slices.Clone(records)).waitOK(); res.BaseOffset != 0 {
+		t.Fatalf("the retry got offset %d", res.BaseOffset)
+	}
+	sees(t, p, 1, "a")
+}
