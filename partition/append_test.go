@@ -19,7 +19,8 @@ func TestAppendRefusesWhatKafkaRefuses(t *testing.T) {
 	plain := n.one("plain", "max.message.bytes", "200", "segment.bytes", "1048576")
 	compacted := n.one("compacted", "cleanup.policy", "compact")
 	windowed := n.one("windowed", "message.timestamp.before.max.ms", "1000", "message.timestamp.after.max.ms", "1000")
-	broken := batch("a")
+	broken, tiny := batch("a"), batch("a")
+	tiny[11] = 3
 	broken[len(broken)-1] ^= 1
 	for _, c := range []struct {
 		name    string
@@ -31,7 +32,8 @@ func TestAppendRefusesWhatKafkaRefuses(t *testing.T) {
 		{"negative acks", plain, AppendRequest{Records: batch("a"), Acks: -2}, kafkaproto.ErrInvalidRequiredAcks},
 		{"no batch", plain, AppendRequest{}, kafkaproto.ErrInvalidRecord},
 		{"two batches", plain, AppendRequest{Records: append(batch("a"), batch("b")...)}, kafkaproto.ErrInvalidRecord},
-		{"half a batch", plain, AppendRequest{Records: batch("a")[:70]}, kafkaproto.ErrCorruptMessage},
+		{"half a batch", plain, AppendRequest{Records: batch("a")[:70]}, kafkaproto.ErrInvalidRecord},
+		{"an impossible length", plain, AppendRequest{Records: tiny}, kafkaproto.ErrCorruptMessage},
 		{"wrong checksum", plain, AppendRequest{Records: broken}, kafkaproto.ErrCorruptMessage},
 		{"wrong checksum without acks", plain, AppendRequest{Records: slices.Clone(broken), Acks: 0}, kafkaproto.ErrCorruptMessage},
 		{"too large", plain, AppendRequest{Records: batch(strings.Repeat("a", 300))}, kafkaproto.ErrMessageTooLarge},

@@ -15,6 +15,9 @@ import (
 func (m *Manager) Apply(next *controller.Image, c controller.Changes) {
 	m.applying.Lock()
 	defer m.applying.Unlock()
+	if m.closed {
+		return
+	}
 	s := newStep(m, next, c)
 	s.find(c)
 	s.open()

@@ -44,6 +44,7 @@ type Manager struct {
 	deadlines deadlines
 
 	applying sync.Mutex // one Apply at a time; taken first
+	closed   bool       // guarded by applying
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
 	image  *controller.Image
@@ -110,12 +111,14 @@ func (m *Manager) Partitions() []*Partition {
 	return all
 }
 
-// Close ends serving: those who wait are told that this node leads no more. The engine is not closed.
+// Close ends serving: those who wait are told that this node leads no more, and images are no longer followed. The
+// engine is not closed.
 func (m *Manager) Close() {
 	m.applying.Lock()
 	defer m.applying.Unlock()
+	m.closed = true
 	for _, p := range m.Partitions() {
-		p.retire(notLeader, leaderHint{controller.NoLeader, p.Status().LeaderEpoch})
+		p.retire(notLeader, leaderHint{controller.NoLeader, p.look(kafkaproto.NoLeaderEpoch).holder.epoch})
 	}
 	m.deadlines.close()
 }

@@ -17,7 +17,7 @@ type Status struct {
 	Leader        int32 // -1: none
 	LeaderEpoch   kafkaproto.LeaderEpoch
 	Leading       bool  // by this node
-	Size          int64 // bytes
+	Size          int64 // bytes; finding it reads the index
 	Err           error // why nothing is served here, nil if it is
 }
 

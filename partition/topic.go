@@ -28,9 +28,7 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 	c, err := broker.Topic(overrides)
 	if err != nil {
 		overrides = nil
-		if c, _ = broker.Topic(nil); c.MaxMessageBytes == 0 {
-			return nil, err
-		}
+		c, _ = broker.Topic(nil)
 	}
 	_, interval := overrides["flush.ms"]
 	t := &topic{name: name, config: c, log: logConfig(c, interval), logAppendTime: c.LogAppendTime}

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"io"
 	"math"
 	"time"
 
@@ -18,47 +19,46 @@ const (
 // validate checks the batches of a request against the topic's settings, and returns them as they are to be appended:
 // the same bytes, or others where the topic asks for another compression.
 func (t *topic) validate(r *AppendRequest, now kafkaproto.Timestamp) ([]byte, error) {
-	opts := t.validateOptions(r, now)
-	rest, changed := r.Records, false
-	var out []byte
-	for n := 0; len(rest) > 0 || n == 0; n++ {
-		if n == 1 && r.Client && r.Version >= produceOneBatch {
-			return nil, kafkaproto.ErrInvalidRecord.With("a produce request of version %d must have exactly one record batch for each partition", r.Version)
+	if r.Client && r.Version >= produceOneBatch {
+		if _, err := kafkaproto.SingleBatch(r.Records); err != nil {
+			return nil, noBatch(err)
 		}
-		batch, next, err := kafkaproto.NextBatch(rest)
+	}
+	opts := t.validateOptions(r, now)
+	var anew []byte // what is appended instead, once a batch had to change
+	for at := 0; at < len(r.Records) || at == 0; {
+		batch, _, err := kafkaproto.NextBatch(r.Records[at:])
 		if err != nil {
-			return nil, firstBatchError(r, n, err)
+			return nil, err
 		}
 		if err := batch.Validate(opts); err != nil {
 			return nil, err
 		}
 		if r.Client && !t.keep && batch.Codec() != t.codec {
-			if !changed { // what came before stays as it is
-				out = append(out, r.Records[:len(r.Records)-len(rest)]...)
-				changed = true
+			if anew == nil {
+				anew = append(make([]byte, 0, len(r.Records)), r.Records[:at]...)
 			}
-			if batch, err = t.recompress(batch); err != nil {
+			if anew, err = t.recompress(anew, batch); err != nil {
 				return nil, err
 			}
+		} else if anew != nil {
+			anew = append(anew, batch...)
 		}
-		if changed {
-			out = append(out, batch...)
-		}
-		rest = next
+		at += len(batch)
 	}
-	if !changed {
-		out = r.Records
+	if anew == nil {
+		anew = r.Records
 	}
-	if len(out) > t.segmentBytes() {
-		return nil, kafkaproto.ErrRecordListTooLarge.With("%d bytes are more than segment.bytes (%d)", len(out), t.config.SegmentBytes)
+	if len(anew) > t.segmentBytes() {
+		return nil, kafkaproto.ErrRecordListTooLarge.With("%d bytes are more than segment.bytes, %d", len(anew), t.config.SegmentBytes)
 	}
-	return out, nil
+	return anew, nil
 }
 
-// firstBatchError says of records that hold no batch what Kafka says of them.
-func firstBatchError(r *AppendRequest, n int, err error) error {
-	if n == 0 && len(r.Records) == 0 && r.Client {
-		return kafkaproto.ErrInvalidRecord.With("a produce request must have at least one record batch for each partition")
+// noBatch says of records that end before their first batch does what Kafka says of them: there is none.
+func noBatch(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return kafkaproto.ErrInvalidRecord.With("there is no whole record batch: %w", err)
 	}
 	return err
 }
@@ -94,9 +94,9 @@ func (t *topic) segmentBytes() int {
 	return int(t.config.SegmentBytes)
 }
 
-// recompress makes the batch anew with the topic's codec, as Kafka does where compression.type is not what the producer
-// used: the same records and the same producer, other bytes. The result is checked against max.message.bytes again.
-func (t *topic) recompress(b kafkaproto.Batch) (kafkaproto.Batch, error) {
+// recompress appends to dst the batch made anew with the topic's codec, as Kafka does where compression.type is not what
+// the producer used: the same records and the same producer, other bytes. The result must fit max.message.bytes too.
+func (t *topic) recompress(dst []byte, b kafkaproto.Batch) ([]byte, error) {
 	to := kafkaproto.NewBuilder()
 	to.BaseOffset, to.LeaderEpoch, to.Codec = b.BaseOffset(), b.PartitionLeaderEpoch(), t.codec
 	to.TimestampType, to.Transactional = b.TimestampType(), b.IsTransactional()
@@ -108,14 +108,14 @@ func (t *topic) recompress(b kafkaproto.Batch) (kafkaproto.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	anew, err := to.Batch()
-	if err != nil {
+	before := len(dst)
+	if dst, err = to.AppendBatch(dst); err != nil {
 		return nil, err
 	}
-	if limit := t.config.MaxMessageBytes; limit > 0 && len(anew) > limit {
-		return nil, kafkaproto.ErrMessageTooLarge.With("compressed with %s the batch has %d bytes, more than max.message.bytes (%d)", t.codec, len(anew), limit)
+	if n, limit := len(dst)-before, t.config.MaxMessageBytes; limit > 0 && n > limit {
+		return nil, kafkaproto.ErrMessageTooLarge.With("record batch of %d bytes, after compression to %s, is larger than max.message.bytes, %d", n, t.codec, limit)
 	}
-	return anew, nil
+	return dst, nil
 }
 
 // recordErrors are the errors of single records in err, for the clients that show them (KIP-467).
