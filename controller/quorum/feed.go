@@ -68,11 +68,16 @@ func (f *feed) watch(w watcher) {
 	f.wake.Signal()
 }
 
-// open starts deliveries: what came before is one first look for every watcher.
+// open starts deliveries. What came before, of which some may still be pending, is one first look for every watcher: nobody
+// ever sees an image of the past, which would look as if everything had been deleted.
 func (f *feed) open() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ready = true
+	if n := len(f.pending); n > 0 {
+		f.current, f.pending = f.pending[n-1].image, nil
+		f.moved()
+	}
 	f.wake.Signal()
 }
 

@@ -84,10 +84,7 @@ func nodeOf(id raft.ServerID) (int32, bool) {
 func (q *Quorum) openDirectory() (err error) {
 	o := q.options
 	fs := o.Env.FS.VFS()
-	if err := fs.MkdirAll(o.Dir, 0o755); err != nil {
-		return err
-	}
-	if err := syncDir(fs, fs.PathDir(o.Dir)); err != nil {
+	if err := makeDir(fs, o.Dir); err != nil {
 		return err
 	}
 	q.snapshots, err = openSnapshots(fs, fs.PathJoin(o.Dir, "snapshots"), q.fatal, o.Events.SnapshotTaken)

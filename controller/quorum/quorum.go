@@ -182,7 +182,7 @@ func (q *Quorum) WaitReady(ctx context.Context) error {
 		ready, changed := q.ready, q.changed
 		q.mu.Unlock()
 		if ready {
-			if err := q.feed.wait(ctx, 0); err != nil {
+			if err := q.feed.wait(ctx, q.fsm.image.Load().LastIndex()); err != nil {
 				return errTimeout(err)
 			}
 			return nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,10 +38,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func openSnapshots(fs vfs.FS, dir string, f *fatal, taken func(int64, time.Duration)) (*snapshots, error) {
 	s := &snapshots{fs: fs, dir: dir, fatal: f, taken: taken}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+	if err := makeDir(fs, dir); err != nil {
 		return nil, err
 	}
 	return s, s.sweep("")
@@ -62,6 +60,21 @@ func (s *snapshots) sweep(keep string) error {
 		}
 	}
 	return nil
+}
+
+// makeDir makes a directory and those above it, each durable in the one that holds it.
+func makeDir(fs vfs.FS, dir string) error {
+	parent := fs.PathDir(dir)
+	if _, err := fs.Stat(dir); err == nil || parent == dir {
+		return err
+	}
+	if err := makeDir(fs, parent); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
 }
 
 func syncDir(fs vfs.FS, dir string) error {
@@ -213,12 +226,19 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
-	return meta, &snapshotReader{io.NewSectionReader(f, body, meta.Size), f}, nil
+	return meta, &snapshotReader{Reader: io.NewSectionReader(f, body, meta.Size), file: f}, nil
 }
 
+// snapshotReader may be closed twice: raft does, and so does the FSM.
 type snapshotReader struct {
 	io.Reader
-	io.Closer
+	file vfs.File
+	once sync.Once
+}
+
+func (r *snapshotReader) Close() (err error) {
+	r.once.Do(func() { err = r.file.Close() })
+	return err
 }
 
 // open reads a snapshot's header; body is where the image starts.
