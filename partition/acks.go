@@ -3,6 +3,7 @@ package partition
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/replication"
@@ -14,7 +15,7 @@ type pending struct {
 	p        *Partition
 	acks     int16
 	next     kafkaproto.Offset // the offset after the append's last record
-	deadline int64             // unix nanoseconds
+	deadline time.Duration     // as Manager.elapsed counts
 	release  func()
 	done     func(AppendResult)
 	result   AppendResult
@@ -39,7 +40,7 @@ func newPending(p *Partition, r *AppendRequest) *pending {
 		pd.logDone = pd.written
 	}
 	pd.p, pd.acks, pd.release, pd.done = p, r.Acks, r.Release, r.Done
-	pd.deadline = p.manager.now().Add(r.Timeout).UnixNano()
+	pd.deadline = p.manager.elapsed() + max(r.Timeout, 0)
 	pd.result = emptyResult
 	pd.left.Store(2)
 	return pd
@@ -155,7 +156,7 @@ func (p *Partition) takeAnswered() ackChain {
 
 // expire takes out the appends whose time is up. Their records stay in the log and may still be committed. It gives
 // the next deadline, 0 if none waits. p.mu is held.
-func (p *Partition) expire(now int64) (chain ackChain, next int64) {
+func (p *Partition) expire(now time.Duration) (chain ackChain, next time.Duration) {
 	for i := range p.acks {
 		for pd := p.acks[i].first; pd != nil; {
 			succ := pd.succ

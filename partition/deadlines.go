@@ -12,22 +12,23 @@ import (
 // is in it once, for the earliest deadline it had when it came in, however many of its appends wait: at the usual
 // timeout of 30 s that is one entry in 30 s for a busy partition and none for an idle one.
 type deadlines struct {
-	clock env.Clock
+	clock   env.Clock
+	elapsed func() time.Duration // never 0, and no step of the clock changes its pace
 
 	mu     sync.Mutex // taken with a partition's mu held; takes none itself
 	heap   deadlineHeap
 	timer  env.Timer
-	armed  int64 // when the timer fires, 0 if it does not
+	armed  time.Duration // when the timer fires, 0 if it does not
 	closed bool
 }
 
 type deadline struct {
-	at int64 // unix nanoseconds
+	at time.Duration
 	p  *Partition
 }
 
 // add has p looked at then.
-func (d *deadlines) add(p *Partition, at int64) {
+func (d *deadlines) add(p *Partition, at time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -43,7 +44,7 @@ func (d *deadlines) arm() {
 		return
 	}
 	d.armed = d.heap[0].at
-	wait := max(time.Duration(d.armed-d.clock.Now().UnixNano()), 0)
+	wait := max(d.armed-d.elapsed(), 0)
 	if d.timer == nil {
 		d.timer = d.clock.AfterFunc(wait, d.run)
 	} else {
@@ -53,7 +54,7 @@ func (d *deadlines) arm() {
 
 // run is the timer's.
 func (d *deadlines) run() {
-	now := d.clock.Now().UnixNano()
+	now := d.elapsed()
 	var due []deadline
 	d.mu.Lock()
 	d.armed = 0
@@ -79,7 +80,7 @@ func (d *deadlines) close() {
 }
 
 // watch makes sure that the manager looks at p at the latest then. p.mu is held.
-func (p *Partition) watch(at int64) {
+func (p *Partition) watch(at time.Duration) {
 	if p.watched != 0 && p.watched <= at {
 		return
 	}
@@ -89,7 +90,7 @@ func (p *Partition) watch(at int64) {
 
 // overdue ends the appends whose time is up. at is the deadline that p was watched for: an entry that an earlier one
 // has replaced finds another there and does nothing.
-func (p *Partition) overdue(at, now int64) {
+func (p *Partition) overdue(at, now time.Duration) {
 	p.mu.Lock()
 	if p.watched != at {
 		p.mu.Unlock()

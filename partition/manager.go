@@ -41,6 +41,7 @@ type Manager struct {
 	policy    log.FlushPolicy
 	events    Events
 	verifier  Verifier
+	started   time.Time
 	deadlines deadlines
 
 	applying sync.Mutex // one Apply at a time; taken first
@@ -59,11 +60,13 @@ type hosted struct {
 
 // NewManager makes a Manager without partitions: Apply brings them.
 func NewManager(o Options) *Manager {
-	return &Manager{
+	m := &Manager{
 		env: o.Env, nodeID: o.NodeID, engine: o.Engine, config: o.Config, policy: flushPolicy(o.Config),
-		events: o.Events, verifier: o.Verifier, deadlines: deadlines{clock: o.Env.Clock},
+		events: o.Events, verifier: o.Verifier, started: o.Env.Clock.Now(),
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
 	}
+	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
+	return m
 }
 
 // Partition finds a partition of which this node has a replica; whether it leads it is checked by what is asked of it.
@@ -124,3 +127,6 @@ func (m *Manager) Close() {
 }
 
 func (m *Manager) now() time.Time { return m.env.Clock.Now() }
+
+// elapsed counts from a moment before the Manager was made, on the clock that does not jump, so it is never 0.
+func (m *Manager) elapsed() time.Duration { return m.now().Sub(m.started) + 1 }

@@ -3,6 +3,7 @@ package partition
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
@@ -37,7 +38,7 @@ type Partition struct {
 	start   kafkaproto.Offset // log start offset as last seen
 	acks    [2]ackQueue       // waiting appends: acks=1, acks=all
 	waiters []*Waiter
-	watched int64 // when the manager looks for appends that have waited too long, unix nanoseconds; 0: it does not
+	watched time.Duration // when the manager looks for appends that have waited too long; 0: it does not
 }
 
 // leaderHint is what the metadata says about who leads.
