@@ -184,6 +184,7 @@ func TestAPanicInAHandlerCostsItsConnectionOnly(t *testing.T) {
 	c.send(metadataRequest())
 	c.mustBeClosed()
 	ask[*kmsg.ApiVersionsResponse](other, apiVersionsRequest(3))
+	eventually(t, "its frame is free", func() bool { return b.server.Stats().HeldBytes == 0 })
 	if lines := strings.Join(b.logged.lines(), "\n"); !strings.Contains(lines, "broken on purpose") || !strings.Contains(lines, "conn_test.go") {
 		t.Errorf("the log has no stack: %s", lines)
 	}

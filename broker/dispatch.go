@@ -54,6 +54,7 @@ func (c *conn) handle(r *request) (ok bool) {
 		if p := recover(); p != nil {
 			c.s.logPanic(p, "api", r.api.name, "version", r.header.Version, "peer", c.remote)
 			c.close(fmt.Errorf("a bug in the handler of %s", r.api.name))
+			r.letGo()
 			ok = false
 		}
 	}()

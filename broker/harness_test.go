@@ -45,6 +45,7 @@ type brokerSetup struct {
 	settings []string // key=value, as --set
 	clock    env.Clock
 	events   Events
+	verifier partition.Verifier
 }
 
 type brokerOption func(*brokerSetup)
@@ -57,6 +58,15 @@ func withConfig(settings ...string) brokerOption {
 func withClock(c env.Clock) brokerOption { return func(s *brokerSetup) { s.clock = c } }
 
 func withEvents(e Events) brokerOption { return func(s *brokerSetup) { s.events = e } }
+
+// withOpenTransactions stands for a coordinator that has every transaction open.
+func withOpenTransactions() brokerOption {
+	return func(s *brokerSetup) { s.verifier = openTransactions{} }
+}
+
+type openTransactions struct{}
+
+func (openTransactions) Verify(_ partition.VerifyRequest, done func(error)) { done(nil) }
 
 // startBroker starts a broker (node id 1) that is stopped with the test.
 func startBroker(t testing.TB, options ...brokerOption) *testBroker {
@@ -74,7 +84,7 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	must(t, err)
 	b.engine, err = log.Open(log.Options{Directory: dir, Env: b.env, FlushPolicy: log.FlushNever, FileBytes: 4 << 20})
 	must(t, err)
-	b.manager = partition.NewManager(partition.Options{Env: b.env, NodeID: 1, Engine: b.engine, Config: cfg})
+	b.manager = partition.NewManager(partition.Options{Env: b.env, NodeID: 1, Engine: b.engine, Config: cfg, Verifier: set.verifier})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	b.addr = l.Addr().String()
