@@ -16,7 +16,7 @@ import (
 // ProduceOptions say what to read and how to send it. The zero value of a field that is not a string means what
 // NewProduceOptions sets.
 type ProduceOptions struct {
-	Topic string
+	Topic string // empty: each record of JSON input names its own
 
 	Input        InputFormat
 	KeySeparator string   // for lines: what stands between key and value; empty: the line is the value
@@ -58,7 +58,7 @@ type ProducedRecord struct {
 
 // ProduceSummary counts what became of the input.
 type ProduceSummary struct {
-	Topic      string              `json:"topic"`
+	Topic      string              `json:"topic,omitempty"`
 	Records    int64               `json:"records"` // acknowledged (sent, with acks 0)
 	Bytes      int64               `json:"bytes"`   // keys and values of those, before compression
 	Failed     int64               `json:"failed"`
@@ -78,13 +78,20 @@ type ProducedPartition struct {
 
 // WriteTable prints the one line that people want.
 func (s *ProduceSummary) WriteTable(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%d records (%s) in %.2f s to %s, %d failed\n", s.Records, FormatBytes(s.Bytes), s.Seconds, s.Topic, s.Failed)
+	to := ""
+	if s.Topic != "" {
+		to = " to " + s.Topic
+	}
+	_, err := fmt.Fprintf(w, "%d records (%s) in %.2f s%s, %d failed\n", s.Records, FormatBytes(s.Bytes), s.Seconds, to, s.Failed)
 	return err
 }
 
 // Produce sends what it reads from in until it ends or ctx does, then waits for the last answers. Records that failed
 // are counted in the summary; the error is about everything else (the input can't be parsed, no broker answers).
 func Produce(ctx context.Context, t Target, o ProduceOptions, in io.Reader) (*ProduceSummary, error) {
+	if o.Topic == "" && o.Input != InputJSON {
+		return nil, usagef("a topic must be named: only JSON input can bring its own")
+	}
 	opts, err := produceClientOptions(o)
 	if err != nil {
 		return nil, err
@@ -97,8 +104,9 @@ func Produce(ctx context.Context, t Target, o ProduceOptions, in io.Reader) (*Pr
 	if err != nil {
 		return nil, err
 	}
+	p := &production{o: o, deadlines: newDeadlines(o.Timeout), parts: map[topicPartition]*ProducedPartition{}, kinds: map[string]bool{}}
+	defer p.deadlines.stop()
 	defer client.Close()
-	p := &production{o: o, parts: map[topicPartition]*ProducedPartition{}, kinds: map[string]bool{}}
 	start := time.Now()
 	readErr := p.run(ctx, client, reader)
 	// Not ctx: an interrupt ends the reading, what was read is still delivered.
@@ -114,7 +122,9 @@ type topicPartition struct {
 }
 
 type production struct {
-	o  ProduceOptions
+	o         ProduceOptions
+	deadlines *deadlines
+
 	mu sync.Mutex // guards what stands below
 	// The counters grow in kgo's goroutines.
 	records, bytes, failed int64
@@ -133,7 +143,7 @@ func (p *production) run(ctx context.Context, client *kgo.Client, reader *record
 				ended <- err
 				return
 			}
-			client.Produce(context.WithoutCancel(ctx), r, p.done)
+			client.Produce(p.deadlines.next(time.Now()), r, p.done)
 		}
 	}()
 	select {
@@ -150,6 +160,9 @@ func (p *production) run(ctx context.Context, client *kgo.Client, reader *record
 func (p *production) done(r *kgo.Record, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("not acknowledged within %s", p.o.Timeout)
+	}
 	if err != nil {
 		p.fail(r, err)
 	} else {

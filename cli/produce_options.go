@@ -38,9 +38,6 @@ func produceClientOptions(o ProduceOptions) ([]kgo.Opt, error) {
 		kgo.ProducerLinger(o.Linger), kgo.ProducerBatchMaxBytes(o.BatchBytes),
 		kgo.MaxBufferedBytes(64 << 20),
 	}
-	if o.Timeout > 0 {
-		opts = append(opts, kgo.RecordDeliveryTimeout(o.Timeout))
-	}
 	if o.Idempotence && o.Acks != "all" && o.Acks != "-1" {
 		return nil, usagef("an idempotent producer needs --acks all: add --idempotence=false")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 // jsonRecord is a record as consume -o json writes it and produce --format json reads it. Bytes that are not UTF-8
 // are written as base64 and marked so; what is written can always be read back as the same bytes.
 type jsonRecord struct {
-	Topic         string        `json:"topic,omitempty"`
+	Topic         string        `json:"topic,omitempty"` // read only if produce was given no topic
 	Partition     *int32        `json:"partition,omitempty"`
 	Offset        *int64        `json:"offset,omitempty"`        // ignored when read
 	LeaderEpoch   *int32        `json:"leaderEpoch,omitempty"`   // ignored when read
@@ -129,8 +130,11 @@ func newJSONRecord(r *kgo.Record, key, value Encoding) *jsonRecord {
 
 // record fills r, which carries what is true of all records of the input, with what j says.
 func (j *jsonRecord) record(r *kgo.Record) (*kgo.Record, error) {
-	if j.Topic != "" {
+	if r.Topic == "" {
 		r.Topic = j.Topic
+	}
+	if r.Topic == "" {
+		return nil, errors.New("no topic: neither on the command line nor in the record")
 	}
 	if j.Partition != nil && *j.Partition >= 0 {
 		r.Partition = *j.Partition

@@ -27,8 +27,8 @@ type CreateTopicOptions struct {
 type CreatedTopic struct {
 	Name              string `json:"name"`
 	ID                string `json:"id,omitempty"`
-	Partitions        int32  `json:"partitions"`
-	ReplicationFactor int16  `json:"replicationFactor"`
+	Partitions        int32  `json:"partitions,omitempty"`        // 0 if the broker doesn't say
+	ReplicationFactor int16  `json:"replicationFactor,omitempty"` // 0 if the broker doesn't say
 	Existed           bool   `json:"existed,omitempty"`
 	DryRun            bool   `json:"dryRun,omitempty"`
 }
@@ -71,7 +71,7 @@ func CreateTopic(ctx context.Context, t Target, o CreateTopicOptions) (*CreatedT
 }
 
 func createdTopic(o CreateTopicOptions, r *kmsg.CreateTopicsResponseTopic) (*CreatedTopic, error) {
-	c := &CreatedTopic{Name: o.Name, Partitions: r.NumPartitions, ReplicationFactor: r.ReplicationFactor, DryRun: o.DryRun}
+	c := &CreatedTopic{Name: o.Name, Partitions: max(r.NumPartitions, 0), ReplicationFactor: max(r.ReplicationFactor, 0), DryRun: o.DryRun}
 	if r.TopicID != ([16]byte{}) {
 		c.ID = topicID(r.TopicID)
 	}

@@ -66,11 +66,22 @@ func (d *TopicDescription) writeTable(w io.Writer) error {
 	if len(d.Configs) > 0 {
 		fmt.Fprintf(w, "configs %s\n", joinConfigs(d.Configs))
 	}
-	t := NewTableWriter(w, "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "ERROR")
+	t := NewTableWriter(w, "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END")
 	for _, p := range d.Partitions {
-		t.Row(p.Partition, orNone(p.Leader), orNone(p.LeaderEpoch), joinInts(p.Replicas), joinInts(p.ISR), offsetCell(p.Start), offsetCell(p.End), p.Error)
+		t.Row(p.cells()...)
 	}
 	return t.Flush()
+}
+
+func (p *PartitionDescription) cells() []any {
+	cells := []any{
+		p.Partition, orNone(p.Leader), orNone(p.LeaderEpoch), joinInts(p.Replicas), joinInts(p.ISR),
+		offsetCell(p.Start), offsetCell(p.End),
+	}
+	if p.Error != "" {
+		cells = append(cells, p.Error)
+	}
+	return cells
 }
 
 func joinConfigs(configs map[string]string) string {

@@ -17,19 +17,19 @@ func newProduce(a *app) *cobra.Command {
 	var file, input string
 	var report bool
 	c := &cobra.Command{
-		Use:   "produce TOPIC",
+		Use:   "produce [TOPIC]",
 		Short: "Write records to a topic, a line each",
 		Long: `Reads records from standard input, or from a file, and writes them to a topic. How many were written, and what
 failed, is said on standard error (on standard output with -o json or yaml); if any record failed, the exit code is 1.
 
 With --format json each record is an object, as consume -o json prints it:
   {"partition":0, "key":"k", "value":"v", "headers":[{"key":"h","value":"x"}], "timestamp":1700000000000}
-All fields may be left out; "valueEncoding":"base64" (keyEncoding, a header's encoding) marks bytes that are no text.`,
+All fields may be left out; a record's own topic counts if none is named here; "valueEncoding":"base64" (keyEncoding, a header's encoding) marks bytes that are no text.`,
 		Example: `  echo 'hello' | streambus produce orders
   streambus produce orders --file orders.txt --key-separator : --compression zstd
   streambus consume orders --until-end -o json | streambus produce copy --format json --acks all
   printf 'a\nb\n' | streambus produce orders --partition 3 --header source=test`,
-		Args:              takes(1, 1),
+		Args:              takes(0, 1),
 		ValidArgsFunction: a.topicNames(false),
 	}
 	f := c.Flags()
@@ -55,7 +55,10 @@ All fields may be left out; "valueEncoding":"base64" (keyEncoding, a header's en
 		if err != nil {
 			return err
 		}
-		o.Topic, o.Input = args[0], cli.InputFormat(input)
+		o.Input = cli.InputFormat(input)
+		if len(args) > 0 {
+			o.Topic = args[0]
+		}
 		o.HasKey = c.Flags().Changed("key")
 		if !c.Flags().Changed("idempotence") && o.Acks != "all" {
 			o.Idempotence = false
