@@ -102,7 +102,7 @@ func TestListOffsetsWithoutAMatchIsMinusOne(t *testing.T) {
 func TestListOffsetsFindsTheRecordInsideACompressedBatch(t *testing.T) {
 	b := startBroker(t)
 	c := b.dial()
-	for _, codec := range []kafkaproto.Codec{kafkaproto.CodecNone, kafkaproto.CodecGzip, kafkaproto.CodecSnappy, kafkaproto.CodecLz4, kafkaproto.CodecZstd} {
+	for _, codec := range []kafkaproto.Codec{kafkaproto.CodecNone, kafkaproto.CodecGzip, kafkaproto.CodecSnappy, kafkaproto.CodecLZ4, kafkaproto.CodecZstd} {
 		topic := fmt.Sprintf("codec-%d", codec)
 		b.createTopic(topic, 1)
 		c.produceAt(topic, codec, 100, 300, 200, 400)
