@@ -274,6 +274,9 @@ func BenchmarkValidate(b *testing.B) {
 	for _, codec := range allCodecs {
 		b.Run(codec.String(), func(b *testing.B) {
 			rs := testRecords(1000, 100)
+			for i := range rs {
+				rs[i].Headers = nil
+			}
 			batch := build(b, codec, rs...)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(batch)))
@@ -284,4 +287,20 @@ func BenchmarkValidate(b *testing.B) {
 			}
 		})
 	}
+}
+
+func FuzzQuickRecordIsParseRecord(f *testing.F) {
+	for _, r := range testRecords(30, 40) {
+		f.Add([]byte(build(f, CodecNone, r).RecordBytes()))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var quick, full rawRecord
+		if !quickRecord(p, &quick) {
+			return
+		}
+		if !parseRecord(p, &full) || quick.size != full.size || quick.tsDelta != full.tsDelta ||
+			quick.offsetDelta != full.offsetDelta || (quick.key == nil) != (full.key == nil) {
+			t.Errorf("%x: %+v, %+v", p, quick, full)
+		}
+	})
 }

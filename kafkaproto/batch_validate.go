@@ -158,7 +158,7 @@ func (c *recordCheck) plain(b Batch) error {
 	p := b.RecordBytes()
 	var raw rawRecord
 	for i := range b.NumRecords() {
-		if !parseRecord(p, &raw) {
+		if !quickRecord(p, &raw) && !parseRecord(p, &raw) {
 			return errMalformedRecord
 		}
 		p = p[raw.size:]

@@ -95,11 +95,12 @@ func (u *unpacker) next(r *rawRecord) error {
 // length peeks at the length in front of the next record; n is how many bytes it takes.
 func (u *unpacker) length() (length int64, n int, err error) {
 	u.fill(5) // fewer may be left
-	length, n = varint(u.win[u.pos:u.end])
+	have := u.win[u.pos:u.end]
+	length, n = varintAt(have, 0)
 	switch {
-	case n <= 0 && u.err != nil:
+	case n > len(have) && u.err != nil:
 		return 0, 0, u.failure()
-	case n <= 0 || length < minRecordLen-1:
+	case n > len(have) || length < minRecordLen-1:
 		return 0, 0, errMalformedRecord
 	}
 	return length, n, nil
@@ -186,18 +187,18 @@ func (u *unpacker) skip(left *int, n int64) {
 
 func (u *unpacker) varint(left *int) int64 {
 	u.fill(5)
-	v, n := varint(u.win[u.pos:u.end])
+	v, n := varintAt(u.win[u.pos:u.end], 0)
 	return u.took(left, v, n)
 }
 
 func (u *unpacker) varlong(left *int) int64 {
 	u.fill(10)
-	v, n := varlong(u.win[u.pos:u.end])
+	v, n := varlongAt(u.win[u.pos:u.end], 0)
 	return u.took(left, v, n)
 }
 
 func (u *unpacker) took(left *int, v int64, n int) int64 {
-	if n <= 0 || n > *left {
+	if n > *left {
 		*left = -1
 		return 0
 	}
