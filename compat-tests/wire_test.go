@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net"
 	"testing"
@@ -102,30 +101,6 @@ func (w *wire) must(t testing.TB, req kmsg.Request) kmsg.Response {
 		t.Fatalf("%s v%d: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
 	}
 	return resp
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
-
-// recordBatch is an uncompressed batch of version 2 without producer id, from plain values.
-func recordBatch(values ...[]byte) []byte {
-	now := time.Now().UnixMilli()
-	var records []byte
-	for i, value := range values {
-		r := kmsg.Record{OffsetDelta: int32(i), Value: value}
-		body := r.AppendTo(nil) // with a length of 0, one byte
-		r.Length = int32(len(body) - 1)
-		records = r.AppendTo(records)
-	}
-	batch := kmsg.RecordBatch{
-		PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: int32(len(values) - 1), FirstTimestamp: now, MaxTimestamp: now,
-		ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: int32(len(values)), Records: records,
-	}
-	raw := batch.AppendTo(nil)
-	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
-	binary.BigEndian.PutUint32(raw[17:], checksum(raw[21:]))
-	return raw
 }
 
 // produceRequest asks for acks=-1 with version 9, the newest that names topics and is flexible in Apache Kafka 4.
