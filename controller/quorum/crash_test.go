@@ -74,7 +74,11 @@ func checkCrashed(t *testing.T, i int, fs *env.MemFS, acked int64) {
 	q := ready(t, newTestNode(t, fs).open())
 	for k := range acked {
 		if _, ok := q.Image().Topic(fmt.Sprintf("t%04d", k)); !ok {
-			t.Fatalf("crash %d: topic %d of %d acknowledged is lost", i, k, acked)
+			var names []string
+			for tt := range q.Image().Topics() {
+				names = append(names, tt.Name)
+			}
+			t.Fatalf("crash %d: topic %d of %d acknowledged is lost; %v; %d log %d-%d", i, k, acked, names, q.Image().LastIndex(), q.store.first, q.store.last)
 		}
 	}
 	for topic := range q.Image().Topics() {

@@ -15,7 +15,8 @@ type fsm struct {
 	image   atomic.Pointer[controller.Image]
 	publish func(*controller.Image, controller.Changes)
 	fatal   *fatal
-	pending atomic.Int64 // bytes of batches since the last snapshot
+	seen    atomic.Uint64 // index of the last entry that was applied or ignored
+	pending atomic.Int64  // bytes of batches since the last snapshot
 }
 
 func newFSM(publish func(*controller.Image, controller.Changes), f *fatal) *fsm {
@@ -26,6 +27,7 @@ func newFSM(publish func(*controller.Image, controller.Changes), f *fatal) *fsm 
 
 // Apply is as raft.FSM says. It answers with nil, or with controller.ErrStale for a batch that every node ignores.
 func (m *fsm) Apply(l *raft.Log) any {
+	defer m.seen.Store(l.Index)
 	next, changes, err := m.image.Load().ApplyBatch(l.Index, l.Term, l.Data)
 	if errors.Is(err, controller.ErrStale) {
 		return err

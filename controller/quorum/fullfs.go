@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -79,8 +80,16 @@ func (f *fullFS) open(op func() (vfs.File, error)) (vfs.File, error) {
 	return &fullFile{File: file, state: f.state}, nil
 }
 
+// Create makes the entry of a manifest durable at once. Pebble syncs the directory only after it has made the marker that
+// points to the manifest, and of two unsynced entries a crash may keep either.
 func (f *fullFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open(func() (vfs.File, error) { return f.FS.Create(name, c) })
+	file, err := f.open(func() (vfs.File, error) { return f.FS.Create(name, c) })
+	if err == nil && strings.HasPrefix(f.PathBase(name), "MANIFEST-") {
+		if err := syncDir(f.FS, f.PathDir(name)); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+	}
+	return file, err
 }
 
 func (f *fullFS) ReuseForWrite(oldName, newName string, c vfs.DiskWriteCategory) (vfs.File, error) {

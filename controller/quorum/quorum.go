@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,7 +215,7 @@ func (q *Quorum) leaderMoved(leading bool, term uint64) {
 		next.id, next.known = nodeOf(id)
 		next.term = q.raft.Load().CurrentTerm()
 	}
-	ready := next.known && q.fsm.image.Load().ClusterID() != "" && (leading || q.caughtUp())
+	ready := next.known && q.fsm.image.Load().ClusterID() != "" && (leading || next.id != q.options.NodeID && !q.isReady() && q.caughtUp())
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if next == q.leader && (q.ready || !ready) {
@@ -232,10 +233,25 @@ func (q *Quorum) leaderMoved(leading bool, term uint64) {
 	}
 }
 
-// caughtUp says whether a follower has applied all that it knows to be committed.
+// caughtUp says whether a follower's image has all that the node knows to be committed. raft's own AppliedIndex runs ahead of
+// what the FSM has really applied, so the newest committed command is looked up in the log.
 func (q *Quorum) caughtUp() bool {
-	commit := q.raft.Load().CommitIndex()
-	return commit > 0 && q.raft.Load().AppliedIndex() >= commit
+	r := q.raft.Load()
+	snapshot, _ := strconv.ParseUint(r.Stats()["last_snapshot_index"], 10, 64)
+	commit := r.CommitIndex()
+	if commit == 0 {
+		return false
+	}
+	for i := commit; i > snapshot; i-- {
+		var entry raft.Log
+		if q.store.GetLog(i, &entry) != nil {
+			return false // cut off by a snapshot that is being taken
+		}
+		if entry.Type == raft.LogCommand {
+			return q.fsm.seen.Load() >= i
+		}
+	}
+	return true
 }
 
 // committed is told of every round that was applied.
