@@ -2,8 +2,11 @@ package kafkaproto
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -195,5 +198,71 @@ func TestDownConversionLeavesOutWhatOldFetchersCantRead(t *testing.T) {
 	}
 	if _, err := DownConvert(append(bytes.Clone(marker), zstd...), 1); Code(err) != ErrUnsupportedCompressionType.Num {
 		t.Error(err)
+	}
+}
+
+// kafkaSet is a set of six records that Kafka's own library wrote.
+type kafkaSet struct {
+	codec string
+	magic int
+	bytes []byte
+}
+
+func kafkaMessageSets(t testing.TB) []kafkaSet {
+	t.Helper()
+	file, err := os.ReadFile("testdata/messagesets.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sets []kafkaSet
+	for line := range strings.Lines(string(file)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		var s kafkaSet
+		var data string
+		if _, err := fmt.Sscan(line, &s.codec, &s.magic, &data); err != nil {
+			t.Fatal(err)
+		}
+		if s.bytes, err = base64.StdEncoding.DecodeString(data); err != nil {
+			t.Fatal(err)
+		}
+		sets = append(sets, s)
+	}
+	return sets
+}
+
+func TestSetsOfKafkasOwnLibraryAreRead(t *testing.T) {
+	for _, s := range kafkaMessageSets(t) {
+		b := Batch(s.bytes)
+		if IsMessageSet(s.bytes) != (s.magic < 2) {
+			t.Errorf("%s v%d: taken for the other format", s.codec, s.magic)
+		}
+		if s.magic < 2 {
+			converted, err := ConvertMessageSet(s.bytes, ConvertOptions{})
+			if err != nil {
+				t.Errorf("%s v%d: %v", s.codec, s.magic, err)
+				continue
+			}
+			b = converted
+		}
+		if err := b.Validate(open); err != nil || b.Codec().String() != s.codec {
+			t.Errorf("%s v%d: %v, %v", s.codec, s.magic, b.Codec(), err)
+		}
+		i := 0
+		Records(b, func(r Record) error {
+			ts := Timestamp(1700000000000 + i)
+			if s.magic == 0 {
+				ts = NoTimestamp
+			}
+			if want := fmt.Sprintf("value %d value value value value", i); string(r.Value) != want || string(r.Key) != fmt.Sprint("k", i) || r.Timestamp != ts {
+				t.Errorf("%s v%d: %+v", s.codec, s.magic, r)
+			}
+			i++
+			return nil
+		})
+		if i != 6 {
+			t.Errorf("%s v%d: %d records", s.codec, s.magic, i)
+		}
 	}
 }
