@@ -21,12 +21,12 @@ type pending struct {
 	result   AppendResult
 	logDone  func(error) // p.written, bound once
 
-	duplicate bool // of an append that the log has; it takes no bytes and does not call back
+	duplicate bool   // of an append that the log has; it takes no bytes and does not call back
+	failures  uint32 // p.failures when it was given to the log
 
 	left atomic.Int32 // ends that are still to come
 
 	// p.mu guards the rest.
-	queue      *ackQueue // where it waits, or nil
 	prev, succ *pending
 	failed     error // the log could not write it
 }
@@ -63,24 +63,36 @@ func (pd *pending) free() {
 	}
 }
 
-// written is the log's word that it needs the bytes no longer: they are written, or never will be. In that case nobody
-// may be told otherwise: the offset may be given to another record.
+// written is the log's word that it needs the bytes no longer: they are written, or never will be.
 func (pd *pending) written(err error) {
 	pd.free()
 	if err != nil {
-		p := pd.p
-		p.mu.Lock()
-		pd.failed = storageError(err)
-		var failed ackChain
-		if pd.queue != nil {
-			pd.queue.remove(pd)
-			pd.result.Err = pd.failed
-			failed.add(pd)
-		}
-		p.mu.Unlock()
-		failed.finish()
+		pd.p.notWritten(pd, storageError(err))
 	}
 	pd.end()
+}
+
+// notWritten fails an append that the log could not write, and the retries of such appends that wait for the same
+// offsets: those will be given to other records. The log takes no new ones before it has told of all that failed.
+func (p *Partition) notWritten(pd *pending, err error) {
+	written := p.log.Ends().Written
+	var failed ackChain
+	p.mu.Lock()
+	p.failures++
+	pd.failed = err
+	for i := range p.acks {
+		for w := p.acks[i].last; w != nil && w.next > written; {
+			prev := w.prev
+			if w == pd || w.duplicate {
+				p.acks[i].remove(w)
+				w.result.Err = err
+				failed.add(w)
+			}
+			w = prev
+		}
+	}
+	p.mu.Unlock()
+	failed.finish()
 }
 
 // refuse ends an append that the log has not taken.
@@ -108,8 +120,7 @@ func (pd *pending) answer() {
 func (p *Partition) await(pd *pending) {
 	p.mu.Lock()
 	if !p.settle(pd) {
-		q := p.queueFor(pd.acks)
-		q.insert(pd)
+		p.queueFor(pd.acks).insert(pd)
 		p.watch(pd.deadline)
 		p.mu.Unlock()
 		return
@@ -123,6 +134,8 @@ func (p *Partition) settle(pd *pending) bool {
 	switch {
 	case pd.failed != nil:
 		pd.result.Err = pd.failed
+	case pd.duplicate && pd.failures != p.failures:
+		pd.result.Err = kafkaproto.ErrKafkaStorageError.With("what this is a retry of may not have been written")
 	case pd.acks == replication.AcksNone:
 	case p.gone != nil:
 		pd.result.Err, pd.result.LeaderID, pd.result.LeaderEpoch = p.gone, p.holder.id, p.holder.epoch
@@ -184,7 +197,7 @@ func (q *ackQueue) insert(pd *pending) {
 	for at != nil && at.next > pd.next {
 		at = at.prev
 	}
-	pd.queue, pd.prev = q, at
+	pd.prev = at
 	if at == nil {
 		pd.succ, q.first = q.first, pd
 	} else {
@@ -208,7 +221,7 @@ func (q *ackQueue) remove(pd *pending) {
 	} else {
 		pd.succ.prev = pd.prev
 	}
-	pd.queue, pd.prev, pd.succ = nil, nil, nil
+	pd.prev, pd.succ = nil, nil
 }
 
 // ackChain holds appends that were taken out of a queue, until the lock is gone and they can be answered.

@@ -121,7 +121,7 @@ func (p *Partition) take(pd *pending, a log.Append) error {
 	defer p.role.RUnlock()
 	p.mu.Lock()
 	gone := p.gone
-	a.Epoch = p.holder.epoch
+	a.Epoch, pd.failures = p.holder.epoch, p.failures
 	p.mu.Unlock()
 	if gone != nil {
 		return gone

@@ -31,14 +31,15 @@ type Partition struct {
 
 	role sync.RWMutex
 
-	mu      sync.Mutex
-	gone    error // why nothing is served here, nil while the partition is this node's to lead
-	holder  leaderHint
-	leader  replication.Leader
-	start   kafkaproto.Offset // log start offset as last seen
-	acks    [2]ackQueue       // waiting appends: acks=1, acks=all
-	waiters []*Waiter
-	watched time.Duration // when the manager looks for appends that have waited too long; 0: it does not
+	mu       sync.Mutex
+	gone     error // why nothing is served here, nil while the partition is this node's to lead
+	holder   leaderHint
+	leader   replication.Leader
+	start    kafkaproto.Offset // log start offset as last seen
+	acks     [2]ackQueue       // waiting appends: acks=1, acks=all
+	waiters  []*Waiter
+	failures uint32        // appends that the log has taken and then could not write
+	watched  time.Duration // when the manager looks for appends that have waited too long; 0: it does not
 }
 
 // leaderHint is what the metadata says about who leads.
