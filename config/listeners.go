@@ -150,12 +150,12 @@ func (c *Config) advertise(listeners []Listener, protocols map[string]string) er
 		}
 	}
 	for _, g := range given {
-		i := slices.IndexFunc(listeners, func(l Listener) bool { return l.Name == g.Name })
+		i := c.advertises(g, listeners)
 		if i < 0 {
 			if slices.Contains(c.List("controller.listener.names"), g.Name) {
 				continue // Kafka's brokers advertise the quorum's controllers so; they are named elsewhere here
 			}
-			return c.bad("advertised.listeners", "listener "+g.Name+" is not in listeners")
+			return c.bad("advertised.listeners", notListened(g.Name))
 		}
 		if wildcard(g.Host) && g.Host != "" {
 			return c.bad("advertised.listeners", g.Host+" is not an address that a client can connect to")
@@ -173,6 +173,24 @@ func (c *Config) advertise(listeners []Listener, protocols map[string]string) er
 	return nil
 }
 
+// advertises is the place of the listener that an advertised address is for: the one of its name, or, if it has none, the
+// only one that is not a controller's.
+func (c *Config) advertises(g Listener, listeners []Listener) int {
+	place := -1
+	for i, l := range listeners {
+		switch {
+		case l.Name == g.Name:
+			return i
+		case g.Name == "" && !c.isControllerListener(l):
+			if place >= 0 {
+				return -1
+			}
+			place = i
+		}
+	}
+	return place
+}
+
 // advertiseSelf lets a listener without an advertised address advertise where it is bound.
 func (c *Config) advertiseSelf(l *Listener) error {
 	if l.AdvertisedHost != "" {
@@ -188,6 +206,13 @@ func (c *Config) advertiseSelf(l *Listener) error {
 			l.Host, l.Name, l.Name, l.Port))
 	}
 	return nil
+}
+
+func notListened(name string) string {
+	if name == "" {
+		return "with several listeners each address must say for which it is, like NAME://host:port"
+	}
+	return "listener " + name + " is not in listeners"
 }
 
 func wildcard(host string) bool {
@@ -225,7 +250,8 @@ func (c *Config) protocols() (map[string]string, error) {
 	return m, nil
 }
 
-// listenerURL is NAME://host:port, where the host may be empty or in brackets. Without NAME:// it is PLAINTEXT.
+// listenerURL is NAME://host:port, where the host may be empty or in brackets. Without NAME:// a listener is PLAINTEXT,
+// and an advertised address is for the only listener there is.
 var listenerURL = regexp.MustCompile(`^(?:([A-Za-z0-9_.-]+)://)?(\[[0-9A-Fa-f:.%A-Za-z0-9]*\]|[A-Za-z0-9_.-]*):(\d{1,5})$`)
 
 func (c *Config) parseListeners(key string, protocols map[string]string) ([]Listener, error) {
@@ -240,10 +266,10 @@ func (c *Config) parseListeners(key string, protocols map[string]string) ([]List
 			return nil, c.bad(key, fmt.Sprintf("port %d is above 65535", port))
 		}
 		name := strings.ToUpper(parts[1])
-		if name == "" {
+		if name == "" && key == "listeners" {
 			name = "PLAINTEXT"
 		}
-		if protocols[name] == "" {
+		if name != "" && protocols[name] == "" {
 			return nil, c.bad(key, "listener "+name+" has no protocol in listener.security.protocol.map")
 		}
 		listeners = append(listeners, Listener{

@@ -109,20 +109,21 @@ func TestBadValueNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 		"listeners=PLAINTEXT//x":           {"listeners", "NAME://host:port"},
 		"listeners=PLAINTEXT://:0,[::1]:9": {"PLAINTEXT is there twice"},
 		"listeners=PLAINTEXT://:9,A://h:9\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT": {"port 9"},
-		"listeners=SSL://h:1":                                                      {"listeners", "SSL", "only PLAINTEXT"},
-		"listeners=FOO://h:1":                                                      {"FOO", "listener.security.protocol.map"},
-		"listeners=PLAINTEXT://0.0.0.0:9092":                                       {"0.0.0.0", "advertised.listeners"},
-		"advertised.listeners=PLAINTEXT://0.0.0.0:1":                               {"advertised.listeners", "0.0.0.0"},
-		"advertised.listeners=OTHER://h:1":                                         {"OTHER"},
-		"node.id=1\nbroker.id=2":                                                   {"broker.id", "node.id"},
-		"controller.quorum.voters=1@h":                                             {"controller.quorum.voters"},
-		"inter.broker.listener.name=X":                                             {"inter.broker.listener.name", "listeners"},
-		"broker.session.timeout.ms=100":                                            {"broker.session.timeout.ms", "broker.heartbeat.interval.ms"},
+		"listeners=SSL://h:1":                        {"listeners", "SSL", "only PLAINTEXT"},
+		"listeners=FOO://h:1":                        {"FOO", "listener.security.protocol.map"},
+		"listeners=PLAINTEXT://0.0.0.0:9092":         {"0.0.0.0", "advertised.listeners"},
+		"advertised.listeners=PLAINTEXT://0.0.0.0:1": {"advertised.listeners", "0.0.0.0"},
+		"advertised.listeners=OTHER://h:1":           {"OTHER"},
+		"node.id=1\nbroker.id=2":                     {"broker.id", "node.id"},
+		"controller.quorum.voters=1@h":               {"controller.quorum.voters"},
+		"inter.broker.listener.name=X":               {"inter.broker.listener.name", "listeners"},
+		"broker.heartbeat.interval.ms=0":             {"broker.heartbeat.interval.ms", "at least 1"},
+		"listeners=A://:9,B://:8\nadvertised.listeners=h:1\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT": {"NAME://host:port"},
 		"delegation.token.secret.key=a\nnode.id=x":                                 {"node.id"},
 		"log.cleaner.min.compaction.lag.ms=5\nlog.cleaner.max.compaction.lag.ms=4": {"compaction.lag"},
-		"admin.listener=here":                                                      {"admin.listener", "host:port"},
-		"cluster.listener=here":                                                    {"cluster.listener", "host:port"},
-		"process.roles=broker,thing":                                               {"process.roles", "broker, controller"},
+		"admin.listener=here":        {"admin.listener", "host:port"},
+		"cluster.listener=here":      {"cluster.listener", "host:port"},
+		"process.roles=broker,thing": {"process.roles", "broker, controller"},
 	} {
 		c, _, err := Load(Sources{File: text})
 		if c != nil || !errors.Is(err, ErrInvalidConfig) {
@@ -197,6 +198,19 @@ log.dirs=/var/lib/one, /var/lib/two
 	}
 	if c.Int("broker.id") != 3 {
 		t.Error("broker.id does not follow node.id")
+	}
+}
+
+func TestAdvertisedAddressWithoutANameIsForTheOnlyListener(t *testing.T) {
+	for _, listeners := range []string{"0.0.0.0:9092", "A://0.0.0.0:9092", "CONTROLLER://:9093,A://:9092"} {
+		c := load(t, Sources{
+			File:  "listener.security.protocol.map=A:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
+			Flags: map[string]string{"listeners": listeners, "advertised.listeners": "example.org:19092"},
+		})
+		l, err := c.Listeners()
+		if err != nil || len(l) != 1 || l[0].AdvertisedHost != "example.org" || l[0].AdvertisedPort != 19092 {
+			t.Errorf("%s: %+v, %v", listeners, l, err)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 )
 
@@ -66,21 +65,19 @@ func (c *Config) settleRoles() error {
 	if len(c.List("log.dirs")) == 0 || slices.Contains(c.List("log.dirs"), "") {
 		return c.bad("log.dirs", "it must name a directory")
 	}
-	if !slices.Contains(c.List("process.roles"), "broker") {
-		return nil
-	}
-	if c.Int64("broker.heartbeat.interval.ms") <= 0 {
+	if slices.Contains(c.List("process.roles"), "broker") && c.Int64("broker.heartbeat.interval.ms") <= 0 {
 		return c.bad("broker.heartbeat.interval.ms", "it must be at least 1")
-	}
-	if beat, session := c.Int64("broker.heartbeat.interval.ms"), c.Int64("broker.session.timeout.ms"); session <= beat {
-		return c.bad("broker.session.timeout.ms", fmt.Sprintf("it must be above broker.heartbeat.interval.ms, which is %d", beat))
 	}
 	return nil
 }
 
-// shadowed warns of properties that were given and lose against a finer name of the same thing.
+// shadowed warns of values that lose: against a finer name of the same thing, or against another value.
 func (c *Config) shadowed() []Warning {
 	var warnings []Warning
+	const beat, session = "broker.heartbeat.interval.ms", "broker.session.timeout.ms"
+	if c.Int64(beat)*2 > c.Int64(session) {
+		warnings = append(warnings, Warning{Key: beat, Text: "it is not well below " + session + ": brokers will beat more often"})
+	}
 	for _, names := range [][]string{
 		brokerSynonyms["log.retention.ms"], brokerSynonyms["log.roll.ms"], brokerSynonyms["log.roll.jitter.ms"],
 		brokerSynonyms["log.flush.interval.ms"],

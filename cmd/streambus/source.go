@@ -90,7 +90,6 @@ func advertise(s *config.Sources) error {
 	if !ok || strings.Contains(address, "://") {
 		return nil
 	}
-	delete(s.Flags, "advertised.listeners")
 	cfg, _, err := config.Load(*s)
 	if err != nil {
 		return err
