@@ -123,16 +123,13 @@ func eligibleReplicas(p *Partition, isr []int32, gone int32, forgot bool, minISR
 			elr = append(elr, r)
 		}
 	}
-	if len(isr) > 0 || len(elr) > 0 {
+	if len(isr) > 0 {
 		return isr, elr, nil
 	}
 	if p.Leader != NoLeader {
-		return isr, nil, []int32{p.Leader}
+		return isr, elr, []int32{p.Leader}
 	}
-	if len(p.LastKnownELR) == 0 {
-		return isr, nil, []int32{gone}
-	}
-	return isr, nil, p.LastKnownELR
+	return isr, elr, p.LastKnownELR
 }
 
 // pick chooses the leader of a partition whose ISR and ELR are already right.

@@ -47,7 +47,7 @@ type Partition struct {
 	Replicas       []int32
 	ISR            []int32
 	ELR            []int32 // out of the ISR, but with all committed data
-	LastKnownELR   []int32 // who led last, while ISR and ELR are empty
+	LastKnownELR   []int32 // who led last, while the ISR is empty
 	Adding         []int32
 	Removing       []int32
 	Leader         int32 // NoLeader if there is none
