@@ -38,7 +38,7 @@ var logKeys = []Key{
 		Doc: "Time between flushes under log.flush.policy=interval; 100 if unset."},
 	{Name: "log.flush.offset.checkpoint.interval.ms", Type: Int, Default: "60000", Valid: atLeast(0), Meaning: Accepted,
 		Doc: "How often flushed ends are written down. They are in every frame here."},
-	{Name: "log.flush.scheduler.interval.ms", Type: Long, Default: "9223372036854775807", Meaning: Served,
+	{Name: "log.flush.scheduler.interval.ms", Type: Long, Default: "9223372036854775807", Meaning: Accepted,
 		Doc: "Stands for log.flush.interval.ms where that is unset."},
 	{Name: "log.flush.start.offset.checkpoint.interval.ms", Type: Int, Default: "60000", Valid: atLeast(0), Meaning: Accepted,
 		Doc: "How often log starts are written down. They are control frames here."},

@@ -30,7 +30,7 @@ var replicaKeys = []Key{
 		Doc: "How long a follower waits for new bytes."},
 	{Name: "replica.high.watermark.checkpoint.interval.ms", Type: Long, Default: "5000", Meaning: Accepted,
 		Doc: "How often high watermarks are written down."},
-	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Meaning: Served,
+	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Meaning: Accepted,
 		Doc: "A follower that has not caught up for this long leaves the ISR."},
 	{Name: "replica.selector.class", Type: String, NoDefault: true, Meaning: Accepted,
 		Doc: "Java class that picks the replica a consumer reads from."},

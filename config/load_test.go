@@ -214,6 +214,42 @@ func TestAdvertisedAddressWithoutANameIsForTheOnlyListener(t *testing.T) {
 	}
 }
 
+func TestJoinLeavesOutTheNodeItself(t *testing.T) {
+	for _, c := range []struct{ listener, servers, want string }{
+		{"127.0.0.1:9093", "localhost:9093", ""}, {"127.0.0.1:9093", "127.0.0.1:9093", ""}, {":9093", "localhost:9093,box:9093", ""},
+		{":9093", "other:9093", "other:9093"}, {"10.0.0.1:9093", "10.0.0.1:9093,10.0.0.2:9093", "10.0.0.2:9093"},
+		{"10.0.0.1:9093", "localhost:9093", "localhost:9093"}, {":9093", "localhost:9095", "localhost:9095"}, {":9093", "", ""},
+	} {
+		cfg := load(t, Sources{Hostname: "box", Flags: map[string]string{
+			"cluster.listener": c.listener, "controller.quorum.bootstrap.servers": c.servers}})
+		got, err := cfg.Join()
+		if err != nil || strings.Join(got, ",") != c.want {
+			t.Errorf("%+v: %v, %v", c, got, err)
+		}
+	}
+}
+
+func TestComposeEnvironmentOfApachesImage(t *testing.T) {
+	c := load(t, Sources{Hostname: "broker", Environ: []string{
+		"CLUSTER_ID=4L6g3nShT-eMCtK--X86sw", "KAFKA_NODE_ID=1", "KAFKA_PROCESS_ROLES=broker,controller",
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT",
+		"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT_HOST://localhost:9092,PLAINTEXT://broker:19092",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS=1@broker:29093", "KAFKA_LISTENERS=CONTROLLER://:29093,PLAINTEXT_HOST://:9092,PLAINTEXT://:19092",
+		"KAFKA_INTER_BROKER_LISTENER_NAME=PLAINTEXT", "KAFKA_CONTROLLER_LISTENER_NAMES=CONTROLLER",
+		"KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR=1", "KAFKA_LOG_DIRS=/tmp/kraft-combined-logs", "KAFKA_LOG4J_ROOT_LOGLEVEL=DEBUG",
+	}})
+	l, err := c.Listeners()
+	if err != nil || len(l) != 2 || l[0].Name != "PLAINTEXT_HOST" || l[0].AdvertisedHost != "localhost" || l[1].AdvertisedPort != 19092 {
+		t.Fatal(l, err)
+	}
+	if cluster, err := c.ClusterListener(); err != nil || cluster.Port != 29093 {
+		t.Error(cluster, err)
+	}
+	if v, err := c.Voters(); err != nil || len(v) != 1 || v[0] != (Voter{1, "broker:29093"}) {
+		t.Error(v, err)
+	}
+}
+
 func TestControllerAloneNeedsNoClientListener(t *testing.T) {
 	c := load(t, Sources{File: "process.roles=controller\nlisteners=CONTROLLER://:9093\n"})
 	listeners, err := c.Listeners()

@@ -69,3 +69,42 @@ func (serverList) Check(p any) string {
 }
 
 func (serverList) String() string { return "non-empty list" }
+
+// Join returns the addresses in controller.quorum.bootstrap.servers that are not this node's own cluster listener. None
+// means that there is nobody to join: the node is a new quorum of its own.
+func (c *Config) Join() ([]string, error) {
+	self, err := c.ClusterListener()
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, addr := range c.List("controller.quorum.bootstrap.servers") {
+		host, port, err := splitHostPort(addr)
+		if err != nil {
+			return nil, c.bad("controller.quorum.bootstrap.servers", err.Error())
+		}
+		if !c.isSelf(self, host, port) {
+			others = append(others, addr)
+		}
+	}
+	return others, nil
+}
+
+// isSelf says whether an address is the cluster listener's: as it is bound, as it is advertised, or, where it is bound to
+// every address or the loopback, by one of this machine's names.
+func (c *Config) isSelf(l Listener, host string, port int32) bool {
+	if port == l.AdvertisedPort && host == l.AdvertisedHost {
+		return true
+	}
+	if port != l.Port {
+		return false
+	}
+	loopback := host == "localhost" || net.ParseIP(host).IsLoopback()
+	switch {
+	case host == l.Host:
+		return true
+	case wildcard(l.Host):
+		return loopback || host == c.hostname
+	}
+	return loopback && (l.Host == "localhost" || net.ParseIP(l.Host).IsLoopback())
+}
