@@ -91,7 +91,7 @@ func (l configEntries) WriteTable(w io.Writer) error {
 			value = *e.Value
 		}
 		origin := e.Origin
-		if e.Source != "" {
+		if e.Source != "" && e.Source != origin {
 			origin += " (" + e.Source + ")"
 		}
 		t.Row(e.Name, value, origin)

@@ -34,10 +34,11 @@ func (s *sourceFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.file, "config", "", "a server.properties as Kafka has it")
 	f.StringArrayVar(&s.set, "set", nil, "a property, key=value; may be repeated")
+	defaults, _, err := config.Load(config.Sources{})
 	for _, k := range flagKeys {
 		text := k.text + " (" + k.key
-		if key, ok := config.Lookup(k.key); ok && key.Default != "" {
-			text += ", default " + key.Default
+		if err == nil && defaults.String(k.key) != "" {
+			text += ", default " + defaults.String(k.key)
 		}
 		f.String(k.flag, "", text+")")
 	}
