@@ -80,6 +80,13 @@ func oneNode(c *config.Config, self int32) error {
 	if slices.ContainsFunc(voters, func(v config.Voter) bool { return v.ID != self }) {
 		return errors.New("controller.quorum.voters names other nodes; a quorum of one is served so far")
 	}
+	others, err := c.Join()
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		return errors.New("controller.quorum.bootstrap.servers (--join) names other nodes; a quorum of one is served so far")
+	}
 	if roles := c.List("process.roles"); len(roles) == 1 {
 		return fmt.Errorf("process.roles is %s alone; a node that is broker and controller is served so far", roles[0])
 	}
