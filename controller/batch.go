@@ -45,8 +45,9 @@ func DecodeBatch(data []byte) (Batch, error) {
 	c.uvarint(&b.Epoch)
 	c.uvarint(&b.Base)
 	n := c.length(0)
+	var body coder
 	for i := 0; i < n && c.err == nil; i++ {
-		if e := decodeEvent(c); e != nil {
+		if e := decodeEvent(c, &body); e != nil {
 			b.Events = append(b.Events, e)
 		}
 	}
@@ -56,7 +57,8 @@ func DecodeBatch(data []byte) (Batch, error) {
 	return b, c.err
 }
 
-func decodeEvent(c *coder) Event {
+// decodeEvent reads one event; body is kept between events for its memory.
+func decodeEvent(c, body *coder) Event {
 	var kind, version uint64
 	c.uvarint(&kind)
 	c.uvarint(&version)
@@ -69,7 +71,7 @@ func decodeEvent(c *coder) Event {
 		c.fail(fmt.Sprintf("kind %d or version %d: this program is too old for it", kind, version))
 		return nil
 	}
-	body := &coder{buf: c.buf[:n:n], reading: true, version: version}
+	*body = coder{buf: c.buf[:n:n], reading: true, version: version, scratch: body.scratch}
 	e.code(body)
 	if body.err == nil && len(body.buf) > 0 {
 		body.fail("end of event")

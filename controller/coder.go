@@ -13,6 +13,7 @@ type coder struct {
 	buf     []byte // grows when writing, shrinks when reading
 	reading bool
 	version uint64 // of the event at hand, when reading
+	scratch []int32
 	err     error
 }
 
@@ -110,9 +111,26 @@ func (c *coder) uuid(v *[16]byte) {
 
 // ints is a list of numbers. When reading, a list that equals like shares its memory: most ISRs are their replicas.
 func (c *coder) ints(v *[]int32, like []int32) {
-	sliceOf(c, v, (*coder).int32)
-	if c.reading && len(like) > 0 && slices.Equal(*v, like) {
+	n := c.length(len(*v))
+	if !c.reading {
+		for i := range *v {
+			c.int32(&(*v)[i])
+		}
+		return
+	}
+	c.scratch = c.scratch[:0]
+	for range n {
+		var id int32
+		c.int32(&id)
+		c.scratch = append(c.scratch, id)
+	}
+	switch {
+	case n == 0:
+		*v = nil
+	case slices.Equal(c.scratch, like):
 		*v = like
+	default:
+		*v = slices.Clone(c.scratch)
 	}
 }
 

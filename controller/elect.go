@@ -11,6 +11,7 @@ import (
 type election struct {
 	img      *Image
 	defaults Defaults
+	actives  map[int32]bool // of img, looked up once for all partitions
 
 	gone      int32 // may no longer lead, leaves ISRs that have other members; NoLeader if none
 	staying   bool  // gone still serves, so it keeps what nobody else can lead
@@ -20,7 +21,11 @@ type election struct {
 }
 
 func (d *decision) election() election {
-	return election{img: d.img, defaults: d.defaults, gone: NoLeader, returning: NoLeader, serving: NoLeader}
+	actives := map[int32]bool{}
+	for b := range d.img.Brokers() {
+		actives[b.ID] = b.Active()
+	}
+	return election{img: d.img, defaults: d.defaults, actives: actives, gone: NoLeader, returning: NoLeader, serving: NoLeader}
 }
 
 // holdElection goes through the partitions that have a replica on a broker and emits those that change.
@@ -164,7 +169,7 @@ func (e election) pick(p *Partition, rules topicRules) int32 {
 }
 
 func (e election) active(id int32) bool {
-	return id == e.serving || id != e.gone && e.img.Active(id)
+	return id == e.serving || id != e.gone && e.actives[id]
 }
 
 // without is a copy of list that lacks id, or the list itself if it does.

@@ -171,12 +171,12 @@ func (b *builder) changePartition(e *PartitionChanged) error {
 	if err != nil {
 		return err
 	}
-	p := e.Partition
+	p := &e.Partition // events don't change once they are made, so the image may point into them
 	switch n := int(p.ID); {
 	case n >= 0 && n < len(t.Partitions):
-		t.Partitions[n] = &p
+		t.Partitions[n] = p
 	case n == len(t.Partitions):
-		t.Partitions = append(t.Partitions, &p)
+		t.Partitions = append(t.Partitions, p)
 		b.img.partitions++
 	default:
 		return fmt.Errorf("%w: partition %d of %s, which has %d", ErrMisfit, n, t.Name, len(t.Partitions))
