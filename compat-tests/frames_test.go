@@ -1,9 +1,12 @@
 package compat
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,12 +26,21 @@ func servedVersions(t testing.TB, b *broker) []kmsg.ApiVersionsResponseApiKey {
 	return resp.ApiKeys
 }
 
-// seedFrames are well-formed frames (length first) of every key and version the broker serves, about topic.
+// changeTheCluster are keys that do to everybody what they are asked to, and so are no seeds.
+var changeTheCluster = map[int16]bool{33: true, 34: true, 43: true, 44: true, 45: true, 49: true, 57: true, 64: true, 80: true, 81: true}
+
+// seedFrames are well-formed frames (length first) of every key and version the broker serves, about topic, and what
+// stock clients sent to Apache Kafka, of the same keys.
 func seedFrames(t testing.TB, b *broker, topic string) [][]byte {
 	t.Helper()
+	served := map[int16]bool{}
 	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("mutant"))
 	var frames [][]byte
 	for _, k := range servedVersions(t, b) {
+		if changeTheCluster[k.ApiKey] {
+			continue
+		}
+		served[k.ApiKey] = true
 		for v := k.MinVersion; v <= k.MaxVersion; v++ {
 			req := kmsg.RequestForKey(k.ApiKey)
 			if req == nil || v > req.MaxVersion() {
@@ -37,6 +49,32 @@ func seedFrames(t testing.TB, b *broker, topic string) [][]byte {
 			req.SetVersion(v)
 			fill(reflect.ValueOf(req).Elem(), topic)
 			frames = append(frames, format.AppendRequest(nil, req, int32(len(frames))))
+		}
+	}
+	captured := capturedFrames(t, served)
+	t.Logf("%d frames made, %d captured", len(frames), len(captured))
+	return append(frames, captured...)
+}
+
+// capturedFrames are the requests in the frames that the protocol package keeps: "> key version base64", without length.
+func capturedFrames(t testing.TB, served map[int16]bool) [][]byte {
+	t.Helper()
+	text, err := os.ReadFile("../kafkaproto/testdata/frames.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames [][]byte
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) != 4 || fields[0] != ">" {
+			continue
+		}
+		frame, err := base64.StdEncoding.DecodeString(fields[3])
+		if err != nil || len(frame) < 8 {
+			t.Fatalf("captured frame %.60q: %v", line, err)
+		}
+		if served[int16(binary.BigEndian.Uint16(frame))] {
+			frames = append(frames, append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...))
 		}
 	}
 	return frames
@@ -113,8 +151,12 @@ func mutateOnce(r *rand.Rand, body []byte) []byte {
 	case 6: // a piece less
 		to := at + r.IntN(len(body)-at)
 		body = append(append([]byte{}, body[:at]...), body[to:]...)
-	case 7: // another key or version
-		binary.BigEndian.PutUint16(body[2*r.IntN(2):], uint16(r.IntN(100))-2)
+	case 7: // another version, or another key
+		field := 2 * r.IntN(2)
+		n := int16(r.IntN(100) - 2)
+		if field == 2 || !changeTheCluster[n] {
+			binary.BigEndian.PutUint16(body[field:], uint16(n))
+		}
 	}
 	if len(body) > 1<<20 {
 		body = body[:1<<20]
