@@ -59,12 +59,13 @@ type consumeLane struct {
 }
 
 func (l *consumeLoad) connect(ctx context.Context) error {
-	for _, share := range l.top.lanes(l.o.Connections, true) {
+	lanes := l.top.lanes(l.o.Connections, true)
+	for _, share := range lanes {
 		c, err := dial(ctx, share.addr)
 		if err != nil {
 			return err
 		}
-		lane := &consumeLane{load: l, conn: c, all: share.partitions, histogram: newHistogram()}
+		lane := &consumeLane{load: l, conn: c, all: share.partitions, histogram: newHistogram(len(lanes))}
 		l.lanes = append(l.lanes, lane)
 		if lane.version, err = c.version(int16(kmsg.Fetch), fetchVersion); err != nil {
 			return err
@@ -87,7 +88,7 @@ func (l *consumeLoad) run(ctx context.Context, r *Result) error {
 	if l.launched {
 		<-l.ended
 	}
-	total := newHistogram()
+	total := newHistogram(1)
 	for _, lane := range l.lanes {
 		total.Merge(lane.histogram)
 	}

@@ -24,7 +24,7 @@ func EndToEnd(ctx context.Context, o EndToEndOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &e2eLoad{o: o, top: top, stop: make(chan struct{}), ended: make(chan struct{}), histogram: newHistogram()}
+	l := &e2eLoad{o: o, top: top, stop: make(chan struct{}), ended: make(chan struct{}), histogram: newHistogram(1)}
 	if err := l.connect(); err != nil {
 		return nil, err
 	}

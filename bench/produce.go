@@ -84,7 +84,7 @@ func (l *produceLoad) connect(ctx context.Context, batch []byte) error {
 		if err != nil {
 			return err
 		}
-		lane := &produceLane{load: l, conn: c, wake: make(chan struct{}, 1), histogram: newHistogram()}
+		lane := &produceLane{load: l, conn: c, wake: make(chan struct{}, 1), histogram: newHistogram(len(lanes))}
 		l.lanes = append(l.lanes, lane)
 		if lane.version, err = c.version(int16(kmsg.Produce), produceVersion); err != nil {
 			return err
@@ -111,7 +111,7 @@ func (l *produceLoad) run(ctx context.Context, r *Result) error {
 		launch: l.launch, begin: l.begin, read: l.read, progress: l.o.Progress,
 	}
 	err := errors.Join(m.run(ctx, r), l.drain())
-	total := newHistogram()
+	total := newHistogram(1)
 	for _, lane := range l.lanes {
 		total.Merge(lane.histogram)
 	}

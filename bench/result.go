@@ -56,8 +56,14 @@ type Process struct {
 	Peak            int64   `json:"peakRssBytes"` // VmHWM, since the process began
 }
 
-// newHistogram holds 1 us to 100 s with three digits: about 180 kB.
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 100_000_000, 3) }
+// newHistogram holds 1 us to 100 s with three digits (about 150 kB), or with two (20 kB) if there are to be many.
+func newHistogram(of int) *hdrhistogram.Histogram {
+	digits := 3
+	if of > 64 {
+		digits = 2
+	}
+	return hdrhistogram.New(1, 100_000_000, digits)
+}
 
 // record notes d; what is longer than the histogram's end counts as its end rather than being lost.
 func record(h *hdrhistogram.Histogram, d time.Duration) {

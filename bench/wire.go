@@ -39,7 +39,7 @@ func dial(ctx context.Context, addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{nc: nc, rd: bufio.NewReaderSize(nc, 64<<10)}
+	c := &conn{nc: nc, rd: bufio.NewReaderSize(nc, 32<<10)}
 	if err := c.learnVersions(); err != nil {
 		_ = nc.Close()
 		return nil, fmt.Errorf("broker %s: %w", addr, err)
