@@ -76,11 +76,16 @@ func Decompress(codec Codec, dst, src []byte, max int) ([]byte, error) {
 	}
 	defer r.Close()
 	start := len(dst)
-	for {
+	for idle := 0; ; {
 		dst = slices.Grow(dst, 512)
 		n, err := r.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
+		if idle++; n > 0 {
+			idle = 0
+		}
 		switch {
+		case idle > maxIdleReads:
+			return dst[:start], io.ErrNoProgress
 		case len(dst)-start > max:
 			return dst[:start], errBomb
 		case err == io.EOF:
@@ -90,6 +95,10 @@ func Decompress(codec Codec, dst, src []byte, max int) ([]byte, error) {
 		}
 	}
 }
+
+// maxIdleReads is how often in a row a decompressor may give no bytes and no error, so that no input can make it a loop
+// without an end.
+const maxIdleReads = 100
 
 // newDecompressor is a stream of what src holds. It may unpack as much as max bytes into memory, never more, and much
 // less where the codec can stream. Close gives it back to its pool.

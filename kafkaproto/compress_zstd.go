@@ -16,8 +16,11 @@ const (
 	maxZstdStream = 8 << 20
 	maxZstdWindow = 128 << 20 // the largest that zstd's own decoder takes by default
 
-	// maxZstdRatio is a little above what the format can reach: a block of 128 KiB out of 4 bytes.
-	maxZstdRatio = 40000
+	// What is unpacked in memory may take this much, and this many times the packed bytes.
+	zstdAllowance = 8 << 20
+	maxZstdRatio  = 1000
+
+	zstdBlock = 128 << 10 // the largest block when unpacked
 )
 
 var (
@@ -67,7 +70,7 @@ func newZstdReader(src []byte, max int) (io.ReadCloser, error) {
 		window = h.FrameContentSize
 	}
 	if small || window > maxZstdStream {
-		return newZstdMemory(src, max, int(min(h.FrameContentSize, maxScratch)))
+		return newZstdMemory(src, max, &h)
 	}
 	z := zstdStreams.Get().(*zstdReader)
 	z.src.Reset(src)
@@ -87,11 +90,14 @@ func (z *zstdReader) Close() error {
 	return nil
 }
 
-// newZstdMemory unpacks all of src, in a buffer of expect bytes or of as many more as it turns out to need.
-func newZstdMemory(src []byte, max, expect int) (io.ReadCloser, error) {
+// newZstdMemory unpacks all of src, in a buffer of what the first frame's header says or of as many more as it turns out
+// to need. The decoder keeps to the buffer's end, but doesn't always say so: it may call a block malformed that has no
+// room.
+func newZstdMemory(src []byte, max int, h *zstd.Header) (io.ReadCloser, error) {
 	d := zstdBlocks.Get().(*zstd.Decoder)
 	defer zstdBlocks.Put(d)
-	limit := int(min(int64(max), int64(len(src))*maxZstdRatio))
+	limit := min(max, zstdAllowance+len(src)*maxZstdRatio)
+	expect := int(min(h.FrameContentSize, maxScratch)) // 0 if it doesn't say
 	for size := min(limit, expect+4*len(src)); ; size = min(limit, 2*size) {
 		buf := getScratch(size)
 		out, err := d.DecodeAll(src, buf[:0:size])
@@ -99,7 +105,8 @@ func newZstdMemory(src []byte, max, expect int) (io.ReadCloser, error) {
 			return &memoryReader{left: out, buf: out}, nil
 		}
 		putScratch(buf)
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		known := h.HasFCS && h.FrameContentSize < uint64(size)
+		if room := size - len(out); (known || room > 2*zstdBlock) && !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 			return nil, err
 		}
 		if size >= limit {

@@ -55,11 +55,16 @@ func (u *unpacker) fill(n int) bool {
 	}
 	u.end = copy(u.win, u.win[u.pos:u.end])
 	u.pos = 0
-	for u.end < n && u.err == nil {
+	for idle := 0; u.end < n && u.err == nil; {
 		m, err := u.src.Read(u.win[u.end:])
 		u.end += m
 		u.left -= m
+		if idle++; m > 0 {
+			idle = 0
+		}
 		switch {
+		case idle > maxIdleReads:
+			u.err = io.ErrNoProgress
 		case u.left < 0:
 			u.err = errBomb
 		case err != nil:
