@@ -32,7 +32,7 @@ func TestAppendRefusesWhatKafkaRefuses(t *testing.T) {
 		{"negative acks", plain, AppendRequest{Records: batch("a"), Acks: -2}, kafkaproto.ErrInvalidRequiredAcks},
 		{"no batch", plain, AppendRequest{}, kafkaproto.ErrInvalidRecord},
 		{"two batches", plain, AppendRequest{Records: append(batch("a"), batch("b")...)}, kafkaproto.ErrInvalidRecord},
-		{"half a batch", plain, AppendRequest{Records: batch("a")[:70]}, kafkaproto.ErrInvalidRecord},
+		{"half a batch", plain, AppendRequest{Records: batch("a")[:65]}, kafkaproto.ErrInvalidRecord},
 		{"an impossible length", plain, AppendRequest{Records: tiny}, kafkaproto.ErrCorruptMessage},
 		{"wrong checksum", plain, AppendRequest{Records: broken}, kafkaproto.ErrCorruptMessage},
 		{"wrong checksum without acks", plain, AppendRequest{Records: slices.Clone(broken), Acks: 0}, kafkaproto.ErrCorruptMessage},

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 )
 
@@ -45,6 +46,7 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			for b.Loop() {
 				i := <-slots
+				kafkaproto.Batch(buffers[i]).SetBaseOffset(0)
 				all.Add(1)
 				p.Append(AppendRequest{
 					Records: buffers[i], Acks: c.acks, Timeout: 30 * time.Second, Client: true, Version: 13, CurrentLeaderEpoch: -1,

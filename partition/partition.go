@@ -82,7 +82,7 @@ func (p *Partition) lead(a replication.Assignment) {
 		p.gone = nil
 	}
 	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
-	news := p.collect(true, nil)
+	news := p.collect(true)
 	p.mu.Unlock()
 	p.role.Unlock()
 	news.tell()
@@ -94,7 +94,7 @@ func (p *Partition) retire(why error, holder leaderHint) {
 	p.role.Lock()
 	p.mu.Lock()
 	p.gone, p.holder = why, holder
-	news := p.collect(true, nil)
+	news := p.collect(true)
 	p.mu.Unlock()
 	p.role.Unlock()
 	news.tell()
@@ -136,12 +136,12 @@ type news struct {
 	wake     []*Waiter
 }
 
-// collect takes out the appends that have what they waited for and, if the partition moved, the waiters to fire. room
-// may save an allocation. p.mu is held.
-func (p *Partition) collect(moved bool, room []*Waiter) news {
+// collect takes out the appends that have what they waited for and, if the partition moved, the waiters to fire. p.mu is
+// held.
+func (p *Partition) collect(moved bool) news {
 	n := news{p: p, moved: moved, high: p.leader.HighWatermark(), answered: p.takeAnswered()}
 	if moved {
-		n.wake = p.armed(room)
+		n.wake = p.armed()
 	}
 	return n
 }
@@ -159,8 +159,7 @@ func (n news) tell() {
 
 // unlockAndTell lets go of p.mu, which is the only lock held.
 func (p *Partition) unlockAndTell(moved bool) {
-	var room [8]*Waiter
-	n := p.collect(moved, room[:0])
+	n := p.collect(moved)
 	p.mu.Unlock()
 	n.tell()
 }

@@ -84,16 +84,11 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 
 // readUpTo reads what lies between the request's offset and bound.
 func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadResult) {
-	// The log's own check of the range knows nothing of the bound: past it there is nothing to say yet.
-	from := min(r.Offset, bound)
-	if from < res.LogStart {
-		from = res.LogStart
+	if r.Offset >= bound { // nothing yet
+		res.Read = &log.Read{Next: r.Offset}
+		return
 	}
-	upTo := max(bound, from)
-	if r.Offset > bound {
-		upTo = from
-	}
-	read, err := p.log.Read(log.ReadRequest{From: from, UpTo: upTo, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
+	read, err := p.log.Read(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
 	if err != nil {
 		res.Err = p.readError(err)
 		return
@@ -142,7 +137,8 @@ func (p *Partition) diverging(r *ReadRequest) (*replication.EpochEnd, error) {
 		return nil, kafkaproto.ErrOffsetOutOfRange.With("no end is known of leader epoch %d, which was fetched last", r.LastFetchedEpoch)
 	}
 	if replication.Diverges(r.LastFetchedEpoch, r.Offset, mine) {
-		return &mine, nil
+		told := mine
+		return &told, nil
 	}
 	return nil, nil
 }

@@ -49,12 +49,12 @@ func (p *Partition) Unwait(w *Waiter) {
 	}
 }
 
-// armed collects the waiters to fire, which p.mu guards.
-func (p *Partition) armed(into []*Waiter) []*Waiter {
+// armed collects the waiters to fire. p.mu is held.
+func (p *Partition) armed() (wake []*Waiter) {
 	for _, w := range p.waiters {
 		if w.idle.CompareAndSwap(false, true) {
-			into = append(into, w)
+			wake = append(wake, w)
 		}
 	}
-	return into
+	return wake
 }
