@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ func (n *testNode) options(l net.Listener) Options {
 	o := Options{
 		Env: e, Dir: "data/raft", NodeID: n.id, DirectoryID: [16]byte{byte(n.id), 7}, Listener: l, Voters: n.voters,
 		Defaults: controller.Defaults{NumPartitions: 1, ReplicationFactor: 1},
+		Logger:   slog.New(slog.NewTextHandler(n.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		OnFatal:  func(err error) { n.fatal <- err },
 	}
 	if n.change != nil {

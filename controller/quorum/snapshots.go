@@ -98,7 +98,7 @@ func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Co
 	}
 	sum := crc32.New(castagnoli)
 	sink := &snapshotSink{store: s, id: id, name: name, file: f, sum: sum, started: time.Now()}
-	sink.out = bufio.NewWriterSize(io.MultiWriter(f, sum), 64<<10)
+	sink.out = bufio.NewWriterSize(io.MultiWriter(sum, f), 64<<10) // sum first: a vfs.File may scribble over what it was given
 	config := raft.EncodeConfiguration(c)
 	head := append([]byte(snapshotMagic), make([]byte, 28)...)
 	binary.BigEndian.PutUint64(head[8:], term)
