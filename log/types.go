@@ -193,7 +193,7 @@ type AbortedTxn struct {
 // Stats are counts since the engine was opened, and sizes now.
 type Stats struct {
 	Logs, OpenFiles, WALFiles, UnsealedFiles     int
-	UnsealedBytes, QueuedBytes, LiveBytes, Files int64
+	UnsealedBytes, QueuedBytes, LiveBytes        int64
 	Appends, AppendedBytes, Frames, WrittenBytes int64
 	Writes, Syncs, Seals, Unlinks                int64
 	MemoryEntries                                int

@@ -1,0 +1,469 @@
+package log
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// replay reads the unsealed files and applies what counts of them.
+//
+// What counts: frames in order up to the first that is damaged. Let F be the largest `synced` of any intact frame. Damage
+// at or above F is what a crash leaves of writes that were never made durable: the WAL ends there, and all behind is void.
+// Damage below F is corruption of something durable.
+type replay struct {
+	e       *Engine
+	state   engineState
+	rebuild bool
+
+	chain []*scanner // files whose frames count, in order
+	torn  []*scanner // newer than the chain, without an intact first frame
+	ends  map[uint32]int64
+
+	durable                   position // F
+	end                       position // of what is applied
+	lastSequence, maxSequence uint64
+	damage                    []*CorruptionError
+	stopped                   bool // at damage: nothing behind is applied
+	listed                    []uint32
+	highestNamed              uint32
+	unlinked                  map[uint32]bool
+	lastHole                  map[tp]position
+	inline                    bool
+}
+
+// maxDamage bounds how many damaged places are reported.
+const maxDamage = 100
+
+func (r *replay) close() {
+	for _, s := range append(r.chain, r.torn...) {
+		s.close()
+	}
+}
+
+func (r *replay) run(ids []uint32) error {
+	if err := r.open(ids); err != nil {
+		return err
+	}
+	r.end = at(r.state.sealed, r.state.end)
+	for i, s := range r.chain {
+		if err := r.file(s, i == len(r.chain)-1); err != nil {
+			return err
+		}
+	}
+	for _, s := range r.torn {
+		if err := r.tornFile(s); err != nil {
+			return err
+		}
+	}
+	if err := r.checkMissing(ids); err != nil {
+		return err
+	}
+	rec := &r.e.recovery
+	rec.Clean = len(r.chain)+len(r.torn) == 0
+	rec.CutFile, rec.CutPosition = r.end.file(), r.end.off()
+	return r.judge()
+}
+
+// open opens what is not sealed, makes it durable and reads it past the page cache, and finds out which files count.
+func (r *replay) open(ids []uint32) error {
+	dir := filepath.Join(r.e.dir, walDir)
+	var all []*scanner
+	for _, id := range ids {
+		if id <= r.state.sealed {
+			r.addSealed(id)
+			continue
+		}
+		if err := r.settle(filepath.Join(dir, fileName(id))); err != nil {
+			return err
+		}
+		s, err := openScanner(r.e.fs, dir, id)
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	if len(all) > 0 {
+		if err := r.e.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	r.link(all)
+	r.inline = len(r.chain) > 4
+	return nil
+}
+
+func (r *replay) addSealed(id uint32) {
+	if r.e.seal.infos[id] != nil {
+		r.e.files.add(id, nil)
+	}
+}
+
+// settle makes durable what recovery will rely on, and has it read from the disk: what the page cache shows may be more
+// than a failed sync left.
+func (r *replay) settle(path string) error {
+	h, err := r.e.fs.OpenReadWrite(path)
+	if err != nil {
+		return err
+	}
+	if err := h.SyncData(); err != nil {
+		return errors.Join(fmt.Errorf("sync what was recovered: %w", err), h.Close())
+	}
+	return errors.Join(h.DropCache(), h.Close())
+}
+
+// link follows the files' first frames backwards from the newest intact one: each says where the WAL ended before it.
+// Files that none leads to are void: an earlier recovery cut them off.
+func (r *replay) link(all []*scanner) {
+	r.ends = map[uint32]int64{}
+	byID := map[uint32]*scanner{}
+	var newest *scanner
+	for _, s := range all {
+		byID[s.id] = s
+		if s.first != nil {
+			newest = s
+		}
+	}
+	for s := newest; s != nil; {
+		r.chain = append(r.chain, s)
+		if s.first == nil {
+			break
+		}
+		prev := s.first.prev
+		r.ends[prev.file()] = prev.off()
+		r.highestNamed = max(r.highestNamed, prev.file())
+		next := byID[prev.file()]
+		if next == nil && prev.file() > r.state.sealed {
+			r.rebuild = true
+			next = r.olderThan(all, prev.file())
+		}
+		s = next
+	}
+	slices.Reverse(r.chain)
+	for _, s := range all {
+		switch {
+		case newest == nil || s.id > newest.id:
+			r.torn = append(r.torn, s)
+		case !slices.Contains(r.chain, s):
+			s.close()
+		}
+	}
+}
+
+// olderThan is the newest file before one that is gone: in a rebuild, files that nobody needed are missing.
+func (r *replay) olderThan(all []*scanner, id uint32) *scanner {
+	var found *scanner
+	for _, s := range all {
+		if s.id < id && s.first != nil {
+			found = s
+		}
+	}
+	if found != nil {
+		if _, cut := r.ends[found.id]; !cut {
+			r.ends[found.id] = -1 // the file that says where it ended is gone too: it ends where its frames do
+		}
+	}
+	return found
+}
+
+// file applies one file of the chain.
+func (r *replay) file(s *scanner, newest bool) error {
+	limit, declared := r.ends[s.id]
+	if !declared || limit < 0 || newest {
+		limit = s.size
+	}
+	if s.size < limit {
+		r.noteDamage(s, s.size, errFileShort)
+	}
+	limit = min(limit, s.size)
+	if s.first != nil {
+		r.listed = s.first.files
+		r.link1(s)
+	}
+	r.e.recovery.Files++
+	r.e.recovery.Bytes += limit
+	end, err := r.frames(s, limit)
+	if err != nil {
+		return err
+	}
+	if !r.applies(s.id) {
+		return nil
+	}
+	return r.keep(s, end)
+}
+
+var (
+	errFileShort = errors.New("the file is shorter than what was written")
+	errSequence  = errors.New("the sequence of frames is broken")
+	errGap       = errors.New("offsets are missing before this frame")
+)
+
+// link1 checks that the file continues where the one before ended.
+func (r *replay) link1(s *scanner) {
+	if !r.stopped && s.first.prev.file() == r.end.file() && s.first.sequence != r.lastSequence && s.first.prev != 0 {
+		r.noteDamage(s, fileHeaderLen, errSequence)
+	}
+}
+
+// applies tells whether the file, or a part of it, is within what counts.
+func (r *replay) applies(id uint32) bool { return r.end.file() == id }
+
+// frames applies the frames of a file, and goes on behind damage to see what else is intact.
+func (r *replay) frames(s *scanner, limit int64) (end int64, err error) {
+	end = fileHeaderLen
+	var before uint64
+	for off := int64(fileHeaderLen); off < limit; {
+		h, payload, err := s.frame(off)
+		if err == nil && before != 0 && h.sequence != before+1 && !r.stopped && len(r.damage) == 0 {
+			err = errSequence
+		}
+		if err != nil {
+			if isIO(err) {
+				return end, fmt.Errorf("read %s at %d: %w", s.path, off, err)
+			}
+			r.noteDamage(s, off, err)
+			if off, err = s.resync(off, limit); err != nil {
+				return end, err
+			}
+			before = 0
+			continue
+		}
+		before = h.sequence
+		r.durable = max(r.durable, h.synced)
+		r.maxSequence = max(r.maxSequence, h.sequence)
+		if !r.stopped {
+			if err := r.apply(s, &h, payload); err != nil {
+				return end, err
+			}
+		}
+		off += h.span()
+		if !r.stopped {
+			end = min(off, s.size)
+			r.end = at(s.id, off)
+			r.lastSequence = h.sequence
+		}
+	}
+	return end, nil
+}
+
+// noteDamage stops the replay at the first damage, unless damage is accepted and lies below what is known to be durable.
+func (r *replay) noteDamage(s *scanner, off int64, cause error) {
+	if len(r.damage) < maxDamage {
+		r.damage = append(r.damage, s.damage(off, cause))
+	}
+	if r.e.opts.AcceptCorruption && at(s.id, off) < r.durableAhead(s, off) {
+		return
+	}
+	r.stopped = true
+}
+
+// durableAhead is F as far as the files from here on tell. It is asked only when damage is accepted, so it may read.
+func (r *replay) durableAhead(s *scanner, off int64) position {
+	f := r.durable
+	for _, t := range append(slices.Clone(r.chain), r.torn...) {
+		if t.id < s.id {
+			continue
+		}
+		from := int64(0)
+		if t.id == s.id {
+			from = off
+		}
+		look := scanner{id: t.id, path: t.path, handle: t.handle, size: t.size, header: t.header}
+		for {
+			next, err := look.resync(from, t.size)
+			if err != nil || next >= t.size {
+				break
+			}
+			h, _, err := look.frame(next)
+			if err == nil {
+				f = max(f, h.synced)
+			}
+			from = next
+		}
+	}
+	return f
+}
+
+func (r *replay) apply(s *scanner, h *frameHeader, payload []byte) error {
+	r.e.recovery.Frames++
+	if h.kind == frameControl {
+		return r.e.applyControls(h, [][]byte{payload}, r)
+	}
+	l := r.e.lookup(h.log)
+	if l == nil {
+		l = r.e.addLog(h.log)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.load(); err != nil {
+		return err
+	}
+	l.touch(h.at.file())
+	if h.first < l.written {
+		// The truncation in between was in a file that is gone: the later claim wins.
+		if err := l.applyTruncate(h.first); err != nil {
+			return err
+		}
+	}
+	if h.first > l.written && h.flags&flagGap == 0 && l.written > 0 {
+		r.noteGap(s, l, h)
+		if r.stopped {
+			return nil
+		}
+	}
+	if err := l.publish(h, [][]byte{payload}); err != nil {
+		return err
+	}
+	l.next = l.written
+	return nil
+}
+
+// noteGap is about frames that must have been there. In a rebuild they may have been in files that nobody needed.
+func (r *replay) noteGap(s *scanner, l *Log, h *frameHeader) {
+	if r.rebuild {
+		return
+	}
+	lost := hole{first: l.written, last: h.first - 1, file: s.id, pos: h.at.off()}
+	if len(r.damage) < maxDamage {
+		r.damage = append(r.damage, &CorruptionError{
+			File: s.path, Position: h.at.off(), Known: true, Log: l.id, First: lost.first, Last: lost.last, Detail: errGap.Error(),
+		})
+	}
+	if !r.e.opts.AcceptCorruption {
+		return
+	}
+	l.holes = append(slices.Clone(l.holes), lost)
+	r.e.seal.noteHole(s.id, l.id, lost)
+}
+
+func (s *sealer) noteHole(file uint32, id tp, h hole) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holes[file] = append(s.holes[file], lost{id, h})
+}
+
+// applyEngine takes in the control records that are about no log.
+func (r *replay) applyEngine(c *control) error {
+	switch c.kind {
+	case ctlUnlink:
+		r.unlinked[binary.BigEndian.Uint32(c.body)] = true
+	case ctlRoster:
+		ids, err := decodeRoster(c.body)
+		if err != nil {
+			return err
+		}
+		for _, l := range r.e.all() {
+			if !ids[l.id] {
+				l.mu.Lock()
+				l.touch(r.end.file())
+				l.applyDelete()
+				l.mu.Unlock()
+				r.e.removeLog(l)
+			}
+		}
+	}
+	return nil
+}
+
+// keep makes the file known to the engine: full, and soon sealed. In a long recovery it is sealed at once, so that
+// memory holds the entries of a few files at most.
+func (r *replay) keep(s *scanner, end int64) error {
+	e := r.e
+	e.files.add(s.id, nil)
+	f, err := e.files.acquire(s.id)
+	if err != nil {
+		return err
+	}
+	f.salt, f.dirSynced, f.end, f.sequence = s.header.salt, true, end, r.lastSequence
+	e.flow.addUnsealed(alignUp(end))
+	e.seal.add(f)
+	if r.inline && !r.stopped {
+		return e.seal.seal(f)
+	}
+	return nil
+}
+
+// tornFile looks for intact frames in a file whose beginning is damaged.
+func (r *replay) tornFile(s *scanner) error {
+	r.e.recovery.Files++
+	cause := s.firstErr
+	if cause == nil {
+		cause = errFileHeader
+	}
+	before := len(r.damage)
+	r.stopped = true
+	off := int64(0)
+	for off < s.size {
+		next, err := s.resync(off, s.size)
+		if err != nil {
+			return err
+		}
+		if next >= s.size {
+			break
+		}
+		h, _, err := s.frame(next)
+		if err == nil {
+			r.durable = max(r.durable, h.synced)
+			r.maxSequence = max(r.maxSequence, h.sequence)
+		}
+		off = next
+	}
+	if len(r.damage) == before && len(r.damage) < maxDamage {
+		r.damage = append(r.damage, s.damage(0, cause))
+	}
+	return nil
+}
+
+// judge decides whether the damage is what a crash leaves or what must not be.
+func (r *replay) judge() error {
+	var errs []error
+	for _, d := range r.damage {
+		if r.place(d) >= r.durable {
+			continue
+		}
+		if r.e.opts.Events.Corruption != nil {
+			r.e.opts.Events.Corruption(d)
+		}
+		errs = append(errs, d)
+	}
+	if len(errs) == 0 || r.e.opts.AcceptCorruption {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+func (r *replay) place(d *CorruptionError) position {
+	id, _ := parseFileName(filepath.Base(d.File))
+	return at(id, d.Position)
+}
+
+var errFileGone = errors.New("the file is missing")
+
+// checkMissing finds files that are gone and were needed.
+func (r *replay) checkMissing(ids []uint32) error {
+	var errs []error
+	missing := func(id uint32) {
+		c := &CorruptionError{File: filepath.Join(r.e.dir, walDir, fileName(id)), Detail: errFileGone.Error()}
+		if r.e.opts.Events.Corruption != nil {
+			r.e.opts.Events.Corruption(c)
+		}
+		errs = append(errs, c)
+	}
+	for id, info := range r.e.seal.infos {
+		if _, there := slices.BinarySearch(ids, id); !there && info.live > 0 {
+			missing(id)
+		}
+	}
+	for _, id := range r.listed {
+		_, there := slices.BinarySearch(ids, id)
+		if !there && !r.unlinked[id] && r.e.seal.infos[id] == nil && id > r.state.sealed {
+			missing(id)
+		}
+	}
+	if r.e.opts.AcceptCorruption {
+		return nil
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,469 @@
+package log
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// sealer is the one goroutine that turns full WAL files into level 0 tables: it waits until a file is durable and then
+// ingests into the index, at once, all that the file means. It also unlinks files that no log needs any more.
+type sealer struct {
+	e    *Engine
+	mu   sync.Mutex
+	cond sync.Cond // wakes the goroutine, and those who wait for a seal
+
+	full     []*file // wait to be sealed, in order
+	touched  map[uint32][]*Log
+	captures map[uint32][]capture
+	deletes  map[uint32]bool // files with deletions in them
+	holes    map[uint32][]lost
+	sealed   uint32
+	closed   bool
+	stopped  chan struct{}
+	failed   error // why the last attempt failed
+
+	// infos are the sealed files. Of the sealer's goroutine; readers take the lock.
+	infos    map[uint32]*fileInfo
+	unlinked []uint32 // gone, their keys not yet removed
+}
+
+// capture is what one file did to one log, as it was at the file's end.
+type capture struct {
+	log     *Log
+	changes changes
+	meta    []byte // nil if the log is gone
+	state   []byte // nil if unchanged
+	start   offset
+	entries []entry
+	aborted []AbortedTxn
+}
+
+// lost is a hole that a recovery found in a file.
+type lost struct {
+	log  tp
+	hole hole
+}
+
+func (s *sealer) init() {
+	s.cond.L = &s.mu
+	s.stopped = make(chan struct{})
+	s.touched, s.captures = map[uint32][]*Log{}, map[uint32][]capture{}
+	s.deletes, s.infos, s.holes = map[uint32]bool{}, map[uint32]*fileInfo{}, map[uint32][]lost{}
+}
+
+func (s *sealer) touch(l *Log, id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.touched[id] = append(s.touched[id], l)
+}
+
+func (s *sealer) noteDeletion(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deletes[id] = true
+}
+
+// capture keeps what the log's last touched file did to it. The log's lock is held.
+func (s *sealer) capture(l *Log) {
+	id := l.touched
+	c := capture{log: l, changes: l.changes, start: l.start}
+	if l.dead == nil {
+		m := l.meta()
+		c.meta = m.encode()
+		c.entries = inFile(l.entries, id)
+		if l.changes.state && l.state != nil {
+			c.state = l.state.encode(pickWritten)
+			c.aborted = l.state.producers.aborted
+		}
+	}
+	l.touched, l.changes = 0, noChanges
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.captures[id] = append(s.captures[id], c)
+}
+
+func (l *Log) meta() meta {
+	return meta{
+		incarnation: l.incarnation, start: l.start, next: l.written, high: l.highLogged,
+		checkpoint: l.checkpoint, quarantined: l.quarantined,
+	}
+}
+
+// add gives the sealer a full file.
+func (s *sealer) add(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = append(s.full, f)
+	s.cond.Broadcast()
+}
+
+// retry makes the sealer try again what failed.
+func (s *sealer) retry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = nil
+	s.cond.Broadcast()
+}
+
+func (s *sealer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.failed = true, nil
+	s.cond.Broadcast()
+}
+
+func (s *sealer) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+func (s *sealer) stats() (unsealed int, live int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.infos {
+		live += f.live
+	}
+	return len(s.full) + 1, live
+}
+
+func (s *sealer) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cond.Broadcast()
+}
+
+func (s *sealer) run() {
+	defer close(s.stopped)
+	for {
+		s.mu.Lock()
+		for (len(s.full) == 0 || s.failed != nil) && !s.closed && s.e.Failed() == nil {
+			s.cond.Wait()
+		}
+		if s.e.Failed() != nil || len(s.full) == 0 || s.closed && s.failed != nil {
+			s.mu.Unlock()
+			return
+		}
+		f := s.full[0]
+		s.mu.Unlock()
+		err := s.e.sync.wait(at(f.id, f.end))
+		if err == nil {
+			err = s.seal(f)
+		}
+		if err != nil && s.e.Failed() == nil {
+			s.e.trouble("seal "+f.path, err)
+		}
+		s.mu.Lock()
+		s.failed = err
+		s.cond.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+// wait returns when the file is sealed.
+func (s *sealer) wait(id uint32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.sealed < id {
+		if err := s.e.Failed(); err != nil {
+			return err
+		}
+		if s.closed {
+			return storage(ErrClosed)
+		}
+		if s.failed != nil {
+			return s.failed
+		}
+		s.cond.Wait()
+	}
+	return nil
+}
+
+// seal ingests what the file means, and lets memory forget it. The file is durable.
+func (s *sealer) seal(f *file) error {
+	captures := s.take(f.id)
+	b, err := s.plan(f, captures)
+	if err == nil {
+		err = s.e.index.ingest(b.write())
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.captures[f.id] = captures
+		s.mu.Unlock()
+		return err
+	}
+	s.finish(f, b.infos, b.unlinked)
+	entries := 0
+	for i := range captures {
+		entries += len(captures[i].entries)
+		captures[i].log.forget(f.id)
+	}
+	s.e.files.release(f) // the writer's reference
+	s.e.flow.sealed(alignUp(f.end))
+	s.e.counts.seals.Add(1)
+	if s.e.opts.Events.Sealed != nil {
+		s.e.opts.Events.Sealed(f.id, f.end, entries)
+	}
+	return nil
+}
+
+// take are the captures of a file, with those made that are still to be made.
+func (s *sealer) take(id uint32) []capture {
+	s.mu.Lock()
+	logs := s.touched[id]
+	s.mu.Unlock()
+	for _, l := range logs {
+		l.mu.Lock()
+		if l.touched == id {
+			s.capture(l)
+		}
+		l.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.touched, id)
+	captures := s.captures[id]
+	delete(s.captures, id)
+	slices.SortStableFunc(captures, func(a, b capture) int {
+		if less(a.log.id, b.log.id) {
+			return -1
+		}
+		if less(b.log.id, a.log.id) {
+			return 1
+		}
+		return 0
+	})
+	return captures
+}
+
+func (s *sealer) finish(f *file, infos map[uint32]*fileInfo, unlinked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.infos = infos
+	s.sealed = f.id
+	s.full = s.full[1:]
+	s.unlinked = s.unlinked[unlinked:]
+	delete(s.deletes, f.id)
+	delete(s.holes, f.id)
+	s.cond.Broadcast()
+}
+
+// forget drops what the index knows now.
+func (l *Log) forget(sealed uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = dropThrough(l.entries, sealed)
+	if l.state != nil {
+		bound := l.sealedEnd()
+		t := &l.state.producers
+		t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < bound })
+	}
+}
+
+// sealing builds the change of the index for one file.
+type sealing struct {
+	s     *sealer
+	f     *file
+	sets  map[byte][]keyValue // by the key's first byte
+	dels  []keyRange
+	arena arena
+	infos map[uint32]*fileInfo
+	// unlinked is how many of the sealer's unlinked files this forgets.
+	unlinked int
+}
+
+func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
+	b := &sealing{s: s, f: f, infos: map[uint32]*fileInfo{}, sets: map[byte][]keyValue{}}
+	s.mu.Lock()
+	for id, info := range s.infos {
+		c := *info
+		b.infos[id] = &c
+	}
+	unlinked, deletions, holes := s.unlinked, s.deletes[f.id], s.holes[f.id]
+	b.unlinked = len(unlinked)
+	s.mu.Unlock()
+	own := &fileInfo{id: f.id, end: f.end, sequence: f.sequence, deletions: deletions}
+	b.infos[f.id] = own
+	for i := range captures {
+		if err := b.log(&captures[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range holes {
+		b.set(offsetKey(nil, keyHole, h.log, h.hole.last), h.hole.encode())
+	}
+	b.files(unlinked)
+	state := engineState{
+		version: formatVersion, directory: s.e.opts.Directory.ID(), sealed: f.id, end: f.end, sequence: f.sequence,
+	}
+	b.set([]byte{keyEngine}, state.encode())
+	return b, nil
+}
+
+func (b *sealing) set(k, v []byte) { b.sets[k[0]] = append(b.sets[k[0]], keyValue{k, v}) }
+
+func (b *sealing) del(start, end []byte) {
+	if string(start) < string(end) {
+		b.dels = append(b.dels, keyRange{start, end})
+	}
+}
+
+// files writes what is known of each file that changed, and forgets those that are gone.
+func (b *sealing) files(unlinked []uint32) {
+	for _, id := range unlinked {
+		delete(b.infos, id)
+		b.set(fileKey(nil, id), nil)
+	}
+	for id, info := range b.infos {
+		if old := b.s.infos[id]; old == nil || *old != *info {
+			b.set(fileKey(nil, id), info.encode(nil))
+		}
+	}
+}
+
+// log turns what the file did to a log into keys.
+func (b *sealing) log(c *capture) error {
+	id := c.log.id
+	if err := b.undo(c); err != nil {
+		return err
+	}
+	if c.meta == nil {
+		return nil
+	}
+	b.set(logKey(nil, keyMeta, id), c.meta)
+	if c.state != nil {
+		b.set(logKey(nil, keyState, id), c.state)
+	}
+	for i := range c.aborted {
+		a := &c.aborted[i]
+		b.set(offsetKey(nil, keyAborted, id, a.Last), encodeAborted(nil, a))
+	}
+	var r run
+	for i := range c.entries {
+		e := &c.entries[i]
+		b.set(offsetKey(b.arena.take(logKeyLen+8), keyEntry, id, e.last), e.encode(b.arena.take(maxEntryLen)))
+		if e.file == b.f.id {
+			r.add(e)
+		}
+	}
+	b.addRun(id, &r)
+	return nil
+}
+
+func (b *sealing) addRun(id tp, r *run) {
+	if r.bytes == 0 {
+		return
+	}
+	b.set(offsetKey(nil, keyRun, id, r.last), r.encode(nil))
+	b.addLive(r.file, r.bytes)
+}
+
+func (b *sealing) addLive(id uint32, n int64) {
+	if info := b.infos[id]; info != nil {
+		info.live += n
+	}
+}
+
+// undo removes what the file made void: everything of a deleted log, what is below a start, what was truncated.
+func (b *sealing) undo(c *capture) error {
+	ch, id := &c.changes, c.log.id
+	if !ch.deleted && !ch.started && ch.truncated < 0 {
+		return nil
+	}
+	err := b.s.e.index.runs(id, 0, 1<<62, func(r *run) (bool, error) {
+		cutOff := ch.truncated >= 0 && r.last >= ch.truncated
+		if !ch.deleted && r.last >= c.start && !cutOff {
+			return true, nil
+		}
+		b.addLive(r.file, -r.bytes)
+		if !ch.deleted && cutOff && r.base < ch.truncated {
+			return true, b.trimRun(c, r)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case ch.deleted:
+		for _, kind := range logKeyKinds {
+			b.del(logKey(nil, kind, id), afterLog(nil, kind, id))
+		}
+		return nil
+	case ch.started:
+		for _, kind := range []byte{keyAborted, keyEntry, keyHole, keyRun} {
+			b.del(logKey(nil, kind, id), offsetKey(nil, kind, id, c.start))
+		}
+	}
+	if ch.truncated >= 0 {
+		for _, kind := range []byte{keyAborted, keyEntry, keyHole, keyRun} {
+			b.del(offsetKey(nil, kind, id, ch.truncated), afterLog(nil, kind, id))
+		}
+	}
+	return nil
+}
+
+// trimRun writes what truncation left of an older file's run.
+func (b *sealing) trimRun(c *capture, r *run) error {
+	var left run
+	err := b.s.e.index.entries(c.log.id, r.base, c.changes.truncated, func(e *entry) (bool, error) {
+		if e.last < c.changes.truncated && e.file == r.file {
+			left.add(e)
+		}
+		return true, nil
+	})
+	for i := range c.entries {
+		if e := &c.entries[i]; e.file == r.file {
+			left.add(e)
+		}
+	}
+	if left.bytes > 0 && left.last >= c.start {
+		b.addRun(c.log.id, &left)
+	}
+	return err
+}
+
+// write puts the keys in order and joins ranges that overlap, as an sstable wants them. Of two values of a key the later
+// one counts.
+func (b *sealing) write() *indexWrite {
+	w := &indexWrite{}
+	byKey := func(a, c keyValue) int { return bytes.Compare(a.key, c.key) }
+	for _, kind := range slices.Sorted(maps.Keys(b.sets)) {
+		sets := b.sets[kind]
+		if !slices.IsSortedFunc(sets, byKey) {
+			slices.SortStableFunc(sets, byKey)
+		}
+		for _, kv := range sets {
+			if n := len(w.sets); n > 0 && bytes.Equal(w.sets[n-1].key, kv.key) {
+				w.sets[n-1] = kv
+				continue
+			}
+			w.sets = append(w.sets, kv)
+		}
+	}
+	slices.SortFunc(b.dels, func(a, c keyRange) int { return bytes.Compare(a.start, c.start) })
+	for _, d := range b.dels {
+		if n := len(w.dels); n > 0 && bytes.Compare(d.start, w.dels[n-1].end) <= 0 {
+			if bytes.Compare(d.end, w.dels[n-1].end) > 0 {
+				w.dels[n-1].end = d.end
+			}
+			continue
+		}
+		w.dels = append(w.dels, d)
+	}
+	return w
+}
+
+// arena hands out small byte slices without an allocation for each.
+type arena struct{ free []byte }
+
+func (a *arena) take(n int) []byte {
+	if cap(a.free) < n {
+		a.free = make([]byte, 0, max(64<<10, n))
+	}
+	out := a.free[:0:n]
+	a.free = a.free[n:cap(a.free)][:0]
+	return out
+}

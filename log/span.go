@@ -1,0 +1,205 @@
+package log
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+// maxIdleFiles is how many files may stay open without anyone reading them.
+const maxIdleFiles = 32
+
+// file is a WAL file. Its descriptor is open while someone holds a reference, and for a while after.
+type file struct {
+	id    uint32
+	path  string
+	salt  uint64
+	table *fileTable
+
+	// Guarded by fileTable.mu.
+	handle   env.File
+	refs     int
+	lastUsed uint64
+	unlinked bool
+
+	// Of the writer and the syncer.
+	dirSynced bool
+	end       int64 // where the last frame ends; set when the file is full
+	sequence  uint64
+}
+
+// fileTable are the WAL files that exist.
+type fileTable struct {
+	fs   env.FS
+	dir  string
+	mu   sync.Mutex
+	byID map[uint32]*file
+	open int
+	tick uint64
+}
+
+func fileName(id uint32) string { return fmt.Sprintf("%010d.wal", id) }
+
+func parseFileName(name string) (uint32, bool) {
+	base, ok := strings.CutSuffix(name, ".wal")
+	if !ok || len(base) != 10 {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(base, 10, 32)
+	return uint32(id), err == nil
+}
+
+func newFileTable(f env.FS, dir string) *fileTable {
+	return &fileTable{fs: f, dir: dir, byID: map[uint32]*file{}}
+}
+
+// add makes a file known; handle may be nil.
+func (t *fileTable) add(id uint32, handle env.File) *file {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := &file{table: t, id: id, path: filepath.Join(t.dir, fileName(id)), handle: handle}
+	if handle != nil {
+		t.open++
+	}
+	t.byID[id] = f
+	return f
+}
+
+// acquire opens the file, if need be, and takes a reference.
+func (t *fileTable) acquire(id uint32) (*file, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.byID[id]
+	if f == nil {
+		return nil, fmt.Errorf("%w: %s is gone", ErrCorrupt, fileName(id))
+	}
+	if f.handle == nil {
+		h, err := t.fs.Open(f.path)
+		if err != nil {
+			return nil, err
+		}
+		f.handle = h
+		t.open++
+	}
+	f.refs++
+	t.tick++
+	f.lastUsed = t.tick
+	return f, nil
+}
+
+// release gives a reference back. A file that was unlinked meanwhile is closed with its last reference, so that no
+// send ever loses it.
+func (t *fileTable) release(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.refs--
+	if f.refs > 0 {
+		return
+	}
+	if f.unlinked {
+		t.close(f)
+	} else if t.open > maxIdleFiles {
+		t.closeIdlest()
+	}
+}
+
+func (t *fileTable) close(f *file) {
+	if f.handle != nil {
+		_ = f.handle.Close()
+		f.handle = nil
+		t.open--
+	}
+}
+
+func (t *fileTable) closeIdlest() {
+	var oldest *file
+	for _, f := range t.byID {
+		if f.handle != nil && f.refs == 0 && (oldest == nil || f.lastUsed < oldest.lastUsed) {
+			oldest = f
+		}
+	}
+	if oldest != nil {
+		t.close(oldest)
+	}
+}
+
+// unlink removes the file's name. Its bytes stay until the last reader has gone.
+func (t *fileTable) unlink(id uint32) error {
+	t.mu.Lock()
+	f := t.byID[id]
+	if f == nil {
+		t.mu.Unlock()
+		return nil
+	}
+	delete(t.byID, id)
+	f.unlinked = true
+	if f.refs == 0 {
+		t.close(f)
+	}
+	t.mu.Unlock()
+	return t.fs.Remove(f.path)
+}
+
+func (t *fileTable) ids() []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := make([]uint32, 0, len(t.byID))
+	for id := range t.byID {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (t *fileTable) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.byID {
+		if f.refs == 0 {
+			t.close(f)
+		}
+		f.unlinked = true // closed by its last reader
+	}
+}
+
+func (t *fileTable) counts() (open, files int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open, len(t.byID)
+}
+
+// listFiles are the ids of the WAL files in dir, ascending.
+func listFiles(f env.FS, dir string) ([]uint32, error) {
+	names, err := f.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var ids []uint32
+	for _, name := range names {
+		if id, ok := parseFileName(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, cmp.Compare[uint32])
+	return ids, nil
+}
+
+// readFull reads len(p) bytes at off.
+func readFull(f env.File, p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,205 @@
+package log
+
+import (
+	"fmt"
+
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+// Truncate cuts the log so that it ends at to or, if to lies inside a batch, where that batch begins. What is cut off is
+// never changed on disk: a control record says that it is void. Returns when that is written, under FlushAlways durable.
+// Nothing may append to the log meanwhile. Cutting at or behind the end does nothing; below the start it is an error.
+func (l *Log) Truncate(to kafkaproto.Offset) error {
+	return l.control(func() ([]byte, error) {
+		if to >= l.next {
+			return nil, nil
+		}
+		if to < l.start {
+			return nil, kafkaproto.ErrOffsetOutOfRange.With("log %s can't be cut to %d, it starts at %d", l.id, to, l.start)
+		}
+		end, err := l.edge(to)
+		if err != nil {
+			return nil, err
+		}
+		l.next = end
+		return appendControlInt(nil, ctlTruncate, l.id, int64(end)), nil
+	})
+}
+
+// AdvanceStart moves the log start offset up: what is below can't be read any more and its disk space is given back in
+// time. Beyond the end it leaves an empty log that goes on at to. Moving it down does nothing.
+func (l *Log) AdvanceStart(to kafkaproto.Offset) error {
+	return l.control(func() ([]byte, error) {
+		if to <= l.start {
+			return nil, nil
+		}
+		l.next = max(l.next, to)
+		return appendControlInt(nil, ctlStart, l.id, int64(to)), nil
+	})
+}
+
+// control waits until nothing of the log is in flight, makes a control record under its lock, and waits until that is
+// written and, under FlushAlways, durable. A nil record means that there is nothing to do.
+func (l *Log) control(record func() ([]byte, error)) error {
+	written := make(chan error, 1)
+	always, err := l.pushControl(record, func(err error) { written <- err })
+	if err != nil || always == nil {
+		return err
+	}
+	if err := <-written; err != nil {
+		return err
+	}
+	if *always {
+		return l.e.sync.wait(position(l.e.write.at.Load()))
+	}
+	return nil
+}
+
+func (l *Log) pushControl(record func() ([]byte, error), done func(error)) (always *bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.drain(); err != nil {
+		return nil, err
+	}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	body, err := record()
+	if err != nil || body == nil {
+		return nil, err
+	}
+	if err := l.e.queue.push(item{data: body, done: done}); err != nil {
+		l.next = l.written
+		return nil, err
+	}
+	policy := l.policy == FlushAlways
+	return &policy, nil
+}
+
+// drain waits until what is assigned is written. The lock is held, and given up while waiting.
+func (l *Log) drain() error {
+	for {
+		if err := l.usable(); err != nil {
+			return err
+		}
+		if l.e.closed.Load() {
+			return storage(ErrClosed)
+		}
+		if l.next == l.written {
+			return nil
+		}
+		if l.drained == nil {
+			l.drained = make(chan struct{})
+		}
+		c := l.drained
+		l.mu.Unlock()
+		<-c
+		l.mu.Lock()
+	}
+}
+
+// wakeDrained lets those go on who wait for the log to be at rest. The lock is held.
+func (l *Log) wakeDrained() {
+	if l.drained != nil && (l.next == l.written || l.dead != nil) {
+		close(l.drained)
+		l.drained = nil
+	}
+}
+
+// edge is where a cut at to really cuts: at to, or at the start of the batch that holds it. The lock is held.
+func (l *Log) edge(to offset) (offset, error) {
+	e, ok, err := l.find(to)
+	if err != nil || !ok || e.base >= to {
+		return to, err
+	}
+	kept, err := l.e.part(&e, to)
+	if err != nil {
+		return 0, err
+	}
+	if kept.cutBatch >= 0 {
+		return kept.cutBatch, nil
+	}
+	return to, nil
+}
+
+// find is the entry that holds o, or the first above it. The lock is held.
+func (l *Log) find(o offset) (entry, bool, error) {
+	var found entry
+	ok := false
+	err := l.e.index.entries(l.id, o, l.sealedEnd(), func(e *entry) (bool, error) {
+		found, ok = *e, true
+		return false, nil
+	})
+	if err != nil || ok {
+		return found, ok, l.e.indexDamage(err)
+	}
+	if i := search(l.entries, o); i < len(l.entries) {
+		return l.entries[i], true, nil
+	}
+	return found, false, nil
+}
+
+// applyTruncate cuts the log at to, which is a batch's edge. The lock is held.
+func (l *Log) applyTruncate(to offset) error {
+	if to >= l.written {
+		return nil
+	}
+	e, ok, err := l.find(to)
+	if err != nil {
+		return err
+	}
+	l.entries = cut(l.entries, to)
+	if ok && e.base < to {
+		kept, err := l.e.part(&e, to)
+		if err != nil {
+			return err
+		}
+		if kept.length > 0 {
+			l.entries = append(l.entries, kept.entry)
+		}
+	}
+	l.changes.truncated = minOffset(l.changes.truncated, to)
+	l.changes.state = true
+	l.truncations++
+	l.written, l.flushed = to, min(l.flushed, to)
+	l.state.epochs = l.state.epochs.truncate(to)
+	l.state.producers.truncate(to)
+	return nil
+}
+
+// minOffset is the smaller one of two of which the first may be none.
+func minOffset(a, b offset) offset {
+	if a < 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// kept is what is left of an entry that is cut.
+type kept struct {
+	entry
+	cutBatch offset // base of the batch that the cut lies inside of, -1: it lies between two
+}
+
+// part keeps the batches of an entry that end below to.
+func (e *Engine) part(of *entry, to offset) (kept, error) {
+	k := kept{entry: *of, cutBatch: -1}
+	k.length, k.maxTime, k.last = 0, -1, of.base-1
+	err := e.walk(of, func(b kafkaproto.Batch, _ int64) (bool, error) {
+		if b.LastOffset() >= to {
+			if b.BaseOffset() < to {
+				k.cutBatch = b.BaseOffset()
+			}
+			return false, nil
+		}
+		k.length += uint32(12 + b.Length())
+		k.last = b.LastOffset()
+		k.maxTime = max(k.maxTime, int64(b.MaxTimestamp()))
+		k.epoch = int32(b.PartitionLeaderEpoch())
+		return true, nil
+	})
+	if err != nil {
+		return k, fmt.Errorf("cut log at %d: %w", to, err)
+	}
+	return k, nil
+}

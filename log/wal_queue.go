@@ -1,0 +1,111 @@
+package log
+
+import (
+	"sync"
+
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+// item is one thing to be written: a log's batches, or control records.
+type item struct {
+	log         *Log // nil for control records
+	data        []byte
+	first, last offset
+	maxTime     int64
+	epoch       kafkaproto.LeaderEpoch
+	batches     uint32
+	gap         bool
+	lazy        bool // does not ask for a sync, whatever the policy
+	next        int32
+	// build makes data when everything before is published: what it says is then true at that place of the WAL.
+	build func() []byte
+	done  func(error)
+}
+
+// queue are the items that wait for the writer, in the order in which they will be in the WAL.
+type queue struct {
+	mu     sync.Mutex
+	wake   sync.Cond
+	items  []item
+	spare  []item
+	reject error // set while a failed write is undone, and for good when the engine is closed or failed
+	closed bool
+}
+
+func newQueue() *queue {
+	q := &queue{}
+	q.wake.L = &q.mu
+	return q
+}
+
+// push adds an item, or says why nothing can be added now. The caller holds its log's lock.
+func (q *queue) push(it item) error { return q.pushAll([]item{it}) }
+
+// pushAll adds items side by side, or none.
+func (q *queue) pushAll(items []item) error {
+	q.mu.Lock()
+	if q.reject != nil {
+		err := q.reject
+		q.mu.Unlock()
+		return err
+	}
+	wake := len(q.items) == 0
+	q.items = append(q.items, items...)
+	q.mu.Unlock()
+	if wake {
+		q.wake.Signal()
+	}
+	return nil
+}
+
+// take waits for items and takes them all. The slice is good until the next call. false when the queue is closed and
+// empty.
+func (q *queue) take() ([]item, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.items) == 0 {
+		if q.closed {
+			return nil, false
+		}
+		q.wake.Wait()
+	}
+	return q.swap(), true
+}
+
+func (q *queue) swap() []item {
+	taken := q.items
+	q.items = q.spare[:0]
+	q.spare = taken
+	return taken
+}
+
+// refuse makes push fail with err, and takes what waits. A nil err lets pushes in again.
+func (q *queue) refuse(err error) []item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err == nil {
+		if !q.closed {
+			q.reject = nil
+		}
+		return nil
+	}
+	q.reject = err
+	taken := append([]item(nil), q.items...)
+	clear(q.items)
+	q.items = q.items[:0]
+	return taken
+}
+
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) == 0
+}
+
+// close lets take return false once the queue is empty; nothing more can be pushed.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	q.closed, q.reject = true, err
+	q.mu.Unlock()
+	q.wake.Signal()
+}

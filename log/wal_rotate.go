@@ -1,0 +1,101 @@
+package log
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+var errFileNumbers = errors.New("no file numbers are left")
+
+// rotate opens the next file. Its first frame says where the WAL ended before it, which settles what in the old file
+// counts, and carries the high watermarks that moved.
+func (w *writer) rotate(reason endReason) error {
+	prev, sequence := at(0, 0), w.sequence
+	if w.active != nil {
+		prev = at(w.active.id, w.pos)
+	}
+	listed := w.e.files.ids()
+	f, pos, err := w.create(&walEnd{prev: prev, sequence: sequence, reason: reason, files: listed})
+	if err != nil {
+		return err
+	}
+	w.listed = listed
+	if old := w.active; old != nil {
+		old.end, old.sequence = w.pos, sequence
+		w.e.seal.add(old)
+	}
+	w.use(f, pos)
+	return nil
+}
+
+func (w *writer) use(f *file, pos int64) {
+	w.active, w.pos, w.broken = f, pos, false
+	w.reserved = 0
+	w.e.flow.addUnsealed(pos)
+	w.e.sync.addFile(f)
+	w.at.Store(uint64(at(f.id, pos)))
+}
+
+// create makes a file with its header and its first frame, or leaves none behind.
+func (w *writer) create(end *walEnd) (*file, int64, error) {
+	if w.lastFile == math.MaxUint32 {
+		return nil, 0, errFileNumbers
+	}
+	w.lastFile++
+	id := w.lastFile
+	f := w.e.files.add(id, nil)
+	h, err := w.e.fs.Create(f.path)
+	if err != nil {
+		return nil, 0, errors.Join(err, ignoreMissing(w.e.files.unlink(id)))
+	}
+	pos, err := w.begin(f, h, end)
+	if err != nil {
+		return nil, 0, errors.Join(err, h.Close(), ignoreMissing(w.e.files.unlink(id)))
+	}
+	w.e.files.mu.Lock()
+	f.handle, f.refs = h, 1 // the writer's own reference, until the file is sealed
+	w.e.files.open++
+	w.e.files.mu.Unlock()
+	return f, pos, nil
+}
+
+func (w *writer) begin(f *file, h env.File, end *walEnd) (int64, error) {
+	header := fileHeader{
+		id: f.id, directory: w.e.opts.Directory.ID(), salt: w.e.env.Rand.Uint64(), created: w.e.env.Clock.Now().UnixMilli(),
+	}
+	f.salt = header.salt
+	body := appendControl(nil, ctlEnd, tp{}, end.encode())
+	high := w.e.high.take(nil)
+	body = append(body, high...)
+	frame := frameHeader{
+		kind: frameControl, at: at(f.id, fileHeaderLen), sequence: w.sequence + 1, synced: w.e.sync.position(),
+		epoch: -1, maxTime: -1, length: uint32(len(body)),
+	}
+	raw := make([]byte, frameHeaderLen)
+	frame.encode(raw)
+	binary.BigEndian.PutUint32(raw[crcOffset:], crc32.Update(frameSum(f.salt, raw), crcTable, body))
+	pos := fileHeaderLen + frame.span()
+	pad := pos - fileHeaderLen - frameHeaderLen - int64(len(body))
+	if err := h.Preallocate(0, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
+		return 0, err
+	}
+	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, padding[:pad]}, 0); err != nil {
+		return 0, err
+	}
+	w.sequence++
+	return pos, w.e.applyControls(&frame, [][]byte{body}, nil)
+}
+
+// finish is called when the writer has stopped: what is in the active file goes to the sealer.
+func (w *writer) finish() {
+	if w.active == nil || w.e.Failed() != nil {
+		return
+	}
+	w.active.end, w.active.sequence = w.pos, w.sequence
+	w.e.seal.add(w.active)
+	w.active = nil
+}

@@ -1,0 +1,220 @@
+package log
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+// syncer is the one goroutine that makes what is written durable. Everything written before a sync began is durable when
+// it returns, so one sync serves all that wait.
+type syncer struct {
+	e    *Engine
+	mu   sync.Mutex
+	cond sync.Cond // wakes the goroutine
+	done sync.Cond // wakes those who wait for a position
+
+	want     position // sync at least up to here
+	synced   atomic.Uint64
+	files    []*file // not wholly synced, in order
+	logs     []dirtyLog
+	round    uint64 // of logs
+	unsynced int64  // bytes of logs under FlushAlways
+	timer    env.Timer
+	due      time.Time
+	closed   bool
+}
+
+// dirtyLog is a log with something to be flushed. gen is its count of truncations: what was truncated since is not to
+// be reported.
+type dirtyLog struct {
+	log *Log
+	end offset
+	gen uint32
+}
+
+func (s *syncer) init() {
+	s.cond.L, s.done.L = &s.mu, &s.mu
+	s.round = 1
+}
+
+// position is up to where everything is durable.
+func (s *syncer) position() position { return position(s.synced.Load()) }
+
+func (s *syncer) addFile(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = append(s.files, f)
+}
+
+// dirty notes that the log has been written up to end.
+func (s *syncer) dirty(l *Log, end offset, gen uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.dirtyRound == s.round {
+		d := &s.logs[l.dirtyIndex]
+		d.end, d.gen = end, gen
+		return
+	}
+	l.dirtyRound, l.dirtyIndex = s.round, len(s.logs)
+	s.logs = append(s.logs, dirtyLog{l, end, gen})
+}
+
+// request asks for a sync up to p. bytes are what appends wait for.
+func (s *syncer) request(p position, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsynced += bytes
+	s.e.flow.setUnsynced(s.unsynced)
+	s.want = max(s.want, p)
+	s.cond.Signal()
+}
+
+// within asks for a sync in d at the latest; 0 stands for the engine's interval.
+func (s *syncer) within(d time.Duration) {
+	if d <= 0 {
+		d = s.e.opts.FlushInterval
+	}
+	due := s.e.env.Clock.Now().Add(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.due.IsZero() && !due.Before(s.due) {
+		return
+	}
+	s.due = due
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.timer = s.e.env.Clock.AfterFunc(d, func() {
+		s.mu.Lock()
+		s.due = time.Time{}
+		s.mu.Unlock()
+		s.request(position(s.e.write.at.Load()), 0)
+	})
+}
+
+// wait returns when everything below p is durable, or with why it will not be.
+func (s *syncer) wait(p position) error {
+	s.request(p, 0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.position() < p {
+		if err := s.e.Failed(); err != nil {
+			return err
+		}
+		if s.closed {
+			return storage(ErrClosed)
+		}
+		s.done.Wait()
+	}
+	return nil
+}
+
+func (s *syncer) wakeWaiters() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done.Broadcast()
+	s.cond.Signal()
+}
+
+func (s *syncer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.want = max(s.want, position(s.e.write.at.Load()))
+	s.closed = true
+	s.cond.Signal()
+}
+
+func (s *syncer) run() {
+	for {
+		s.mu.Lock()
+		for s.want <= s.position() && !s.closed && s.e.Failed() == nil {
+			s.cond.Wait()
+		}
+		if s.e.Failed() != nil || s.closed && s.want <= s.position() {
+			s.done.Broadcast()
+			s.mu.Unlock()
+			return
+		}
+		logs, files := s.logs, slices.Clone(s.files)
+		s.logs = nil
+		s.round++
+		bytes := s.unsynced
+		target := position(s.e.write.at.Load())
+		s.mu.Unlock()
+		if err := s.sync(files); err != nil {
+			s.e.fail(err)
+			continue
+		}
+		s.publish(logs, target, bytes)
+	}
+}
+
+// sync makes the files durable, in the order of the WAL, their directory entries first.
+func (s *syncer) sync(files []*file) error {
+	began := s.e.env.Clock.Now()
+	for _, f := range files {
+		if !f.dirSynced {
+			if err := s.e.fs.SyncDir(filepath.Dir(f.path)); err != nil {
+				return fmt.Errorf("sync the WAL's directory: %w", err)
+			}
+			f.dirSynced = true
+		}
+		if err := f.handle.SyncData(); err != nil {
+			return fmt.Errorf("sync the WAL: %w", err)
+		}
+		s.e.counts.syncs.Add(1)
+	}
+	if s.e.opts.Events.Synced != nil {
+		s.e.opts.Events.Synced(0, s.e.env.Clock.Now().Sub(began))
+	}
+	return nil
+}
+
+// publish moves the flushed ends and tells everyone.
+func (s *syncer) publish(logs []dirtyLog, target position, bytes int64) {
+	s.mu.Lock()
+	s.synced.Store(uint64(target))
+	for len(s.files) > 1 && s.files[0].id < target.file() {
+		s.files = slices.Delete(s.files, 0, 1)
+	}
+	s.unsynced -= bytes
+	s.e.flow.setUnsynced(s.unsynced)
+	s.done.Broadcast()
+	s.mu.Unlock()
+	for i := range logs {
+		logs[i].flush()
+	}
+	s.mark(target)
+}
+
+// flush notes that the log is durable up to end, unless it was truncated meanwhile: then a later sync will tell.
+func (d *dirtyLog) flush() {
+	l := d.log
+	l.mu.Lock()
+	moved := d.gen == l.truncations && d.end > l.flushed
+	if moved {
+		l.flushed = d.end
+	}
+	f := l.listener
+	l.mu.Unlock()
+	if moved && f != nil {
+		f()
+	}
+}
+
+// mark queues an empty frame when nothing else would tell the WAL how far it is durable, so that damage to what was
+// acknowledged last can be told from a torn tail. The frame itself needs no sync.
+func (s *syncer) mark(target position) {
+	if s.e.opts.FlushPolicy != FlushNever && position(s.e.write.at.Load()) == target && s.e.queue.empty() {
+		_ = s.e.queue.push(item{lazy: true})
+	}
+}
