@@ -149,6 +149,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"negative record length", patched(good, func(b Batch) { b[61] = 1 }), open, ErrInvalidRecord},
 		{"null key, compacted", noKey, ValidateOptions{Compacted: true, BeforeMax: NoTimestampLimit, AfterMax: NoTimestampLimit}, ErrInvalidRecord},
 		{"timestamp too old", stale, window, ErrInvalidTimestamp},
+		{"null key and timestamp too old", build(t, CodecNone, Record{Timestamp: 5000}, Record{Key: []byte("k"), Timestamp: 1}), keyed(window), ErrInvalidTimestamp},
 		{"null key, compacted, append time", noKey, ValidateOptions{Compacted: true, TimestampType: LogAppendTime}, ErrInvalidRecord},
 		{"good", good, open, nil},
 		{"timestamps don't matter under append time", stale, logTime, nil},
@@ -160,6 +161,11 @@ func TestValidateRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
+}
+
+func keyed(opts ValidateOptions) ValidateOptions {
+	opts.Compacted = true
+	return opts
 }
 
 func (b Batch) setProducer(id ProducerID, epoch ProducerEpoch, sequence int32) {
@@ -249,6 +255,36 @@ func TestControlBatchesSayTheirType(t *testing.T) {
 	}
 	if _, _, err := build(t, CodecNone, Record{Key: []byte{0, 0, 0, 1}}).ControlType(); err == nil {
 		t.Error("a client's batch has a control type")
+	}
+}
+
+func TestRecompressedBatchKeepsAllButItsCodec(t *testing.T) {
+	for _, from := range allCodecs {
+		for _, to := range allCodecs {
+			bb := NewBuilder()
+			bb.Codec, bb.BaseOffset, bb.LeaderEpoch, bb.ProducerID, bb.ProducerEpoch, bb.BaseSequence, bb.Transactional = from, 9, 3, 7, 1, 40, true
+			for _, r := range testRecords(20, 50) {
+				bb.Append(r)
+			}
+			b, err := bb.Batch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Recompress(b, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opts := open
+			opts.Internal = true
+			if err := got.Validate(opts); err != nil || got.Codec() != to || !got.IsTransactional() || got.ProducerID() != 7 || got.BaseOffset() != 9 {
+				t.Errorf("%v to %v: %v", from, to, err)
+			}
+			plain, err := Recompress(got, CodecNone)
+			bb.Codec = CodecNone
+			if want, _ := bb.Batch(); err != nil || !bytes.Equal(plain, want) {
+				t.Errorf("%v to %v: the records differ, %v", from, to, err)
+			}
+		}
 	}
 }
 

@@ -200,6 +200,7 @@ func (c *recordCheck) record(i int32, raw *rawRecord) error {
 	}
 	if c.opts.Compacted && raw.key == nil && !c.opts.Internal {
 		c.refuse(ErrInvalidRecord, i, "a record of a compacted topic needs a key")
+		return nil
 	}
 	if c.opts.TimestampType == LogAppendTime {
 		return nil
@@ -221,10 +222,13 @@ func (opts *ValidateOptions) inWindow(ts int64) bool {
 	return now >= 0 && ts-now <= opts.AfterMax || opts.AfterMax == NoTimestampLimit
 }
 
-// refuse notes a record error. The kind of the first one is the batch's.
+// refuse notes a record error. As with Kafka, one wrong timestamp makes the whole error one of timestamps.
 func (c *recordCheck) refuse(kind *Error, i int32, message string) {
 	if c.errs == nil {
 		c.errs = &RecordErrors{Kind: kind}
+	}
+	if kind == ErrInvalidTimestamp {
+		c.errs.Kind = kind
 	}
 	c.errs.Total++
 	if len(c.errs.Records) < maxRecordErrors {
