@@ -132,8 +132,10 @@ func whyMissing(name string, failed map[string]error) error {
 func (m describer) missing(id kafkaproto.TopicID, name *string, err error) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.ErrorCode, out.TopicID, out.Topic = kafkaproto.Code(err), id, name
-	out.IsInternal = name != nil && controller.InternalTopic(*name)
 	out.Partitions = []kmsg.MetadataResponseTopicPartition{}
+	if name != nil {
+		out.IsInternal, out.AuthorizedOperations = controller.InternalTopic(*name), m.operations
+	}
 	return out
 }
 

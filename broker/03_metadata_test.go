@@ -195,7 +195,7 @@ func TestMetadataAuthorizedOperationsAreThereWhenAskedFor(t *testing.T) {
 	c := b.dial()
 	const none = -2147483648
 	for version := int16(8); version <= 13; version++ {
-		req := metadataFor(version, "topic")
+		req := metadataFor(version, "topic", "not/there")
 		resp := ask[*kmsg.MetadataResponse](c, req)
 		if resp.AuthorizedOperations != none || resp.Topics[0].AuthorizedOperations != none {
 			t.Errorf("v%d: operations %d, %d without a question", version, resp.AuthorizedOperations, resp.Topics[0].AuthorizedOperations)
@@ -206,7 +206,7 @@ func TestMetadataAuthorizedOperationsAreThereWhenAskedFor(t *testing.T) {
 		if version <= 10 {
 			wantCluster = 8096
 		}
-		if resp.AuthorizedOperations != wantCluster || resp.Topics[0].AuthorizedOperations != 3576 {
+		if resp.AuthorizedOperations != wantCluster || resp.Topics[0].AuthorizedOperations != 3576 || resp.Topics[1].AuthorizedOperations != 3576 {
 			t.Errorf("v%d: operations %d, %d", version, resp.AuthorizedOperations, resp.Topics[0].AuthorizedOperations)
 		}
 	}

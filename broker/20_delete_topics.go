@@ -30,8 +30,11 @@ func handleDeleteTopics(s *Server, r *request) {
 			a = answers[i]
 		}
 		out := kmsg.NewDeleteTopicsResponseTopic()
-		if a.Name != "" || req.Version < 6 {
+		if a.Name != "" || givenByName(req, i) {
 			out.Topic = &a.Name
+		}
+		if a.Name == "" && givenByName(req, i) && err == nil {
+			a.Err = kafkaproto.ErrUnknownTopicOrPartition // the empty name is a name, of no topic
 		}
 		out.TopicID, out.ErrorCode, out.ErrorMessage = a.ID, kafkaproto.Code(a.Err), kafkaproto.Message(a.Err)
 		resp.Topics = append(resp.Topics, out)
@@ -52,6 +55,11 @@ func topicsToDelete(req *kmsg.DeleteTopicsRequest) []controller.DeleteTopic {
 		topics = append(topics, t)
 	}
 	return topics
+}
+
+// givenByName says whether a row has a name and nothing else, be it the empty one.
+func givenByName(req *kmsg.DeleteTopicsRequest, row int) bool {
+	return req.Version < 6 || req.Topics[row].Topic != nil && req.Topics[row].TopicID == [16]byte{}
 }
 
 func (s *Server) deleteTopics(req *kmsg.DeleteTopicsRequest, topics []controller.DeleteTopic) ([]controller.DeleteTopicAnswer, error) {

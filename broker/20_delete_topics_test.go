@@ -84,3 +84,14 @@ func TestDeleteTopicsCanBeForbidden(t *testing.T) {
 		t.Error("it was deleted")
 	}
 }
+
+func TestDeleteTopicsEmptyNameIsUnknown(t *testing.T) {
+	b := startServer(t, nil)
+	for version := range int16(7) {
+		out := ask[*kmsg.DeleteTopicsResponse](b.dial(), deleteRequest(version, "")).Topics[0]
+		mustBeCode(t, "empty name", out.ErrorCode, kafkaproto.ErrUnknownTopicOrPartition)
+		if out.Topic == nil || *out.Topic != "" {
+			t.Errorf("v%d: name %v", version, out.Topic)
+		}
+	}
+}

@@ -81,7 +81,11 @@ func TestDescribeTopicPartitionsCursorMustFit(t *testing.T) {
 	c := b.dial()
 	req := describeRequest(10, "topic")
 	req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: "other"}
-	mustBeCode(t, "cursor of another topic", ask[*kmsg.DescribeTopicPartitionsResponse](c, req).Topics[0].ErrorCode, kafkaproto.ErrInvalidRequest)
+	refused := ask[*kmsg.DescribeTopicPartitionsResponse](c, req).Topics[0]
+	mustBeCode(t, "cursor of another topic", refused.ErrorCode, kafkaproto.ErrInvalidRequest)
+	if refused.Topic == nil || *refused.Topic != "topic" {
+		t.Errorf("%+v", refused)
+	}
 	req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: "topic", Partition: -1}
 	mustBeCode(t, "negative partition", ask[*kmsg.DescribeTopicPartitionsResponse](c, req).Topics[0].ErrorCode, kafkaproto.ErrInvalidRequest)
 	req.Cursor.Partition = 7

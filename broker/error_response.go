@@ -53,8 +53,14 @@ func fillError(resp, req reflect.Value, err error) bool {
 		to := resp.Field(i)
 		switch {
 		case to.Kind() != reflect.Slice || from.Kind() != reflect.Slice:
-			if to.Type() == from.Type() && name != "Version" {
+			switch {
+			case name == "Version":
+			case to.Type() == from.Type():
 				to.Set(from)
+			case to.Type() == reflect.PointerTo(from.Type()): // a name that is null in other answers
+				p := reflect.New(from.Type())
+				p.Elem().Set(from)
+				to.Set(p)
 			}
 		case to.Type().Elem().Kind() == reflect.Struct:
 			found = fillElements(to, from, err) || found

@@ -61,7 +61,7 @@ func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
 		// The broker's log.flush.interval.ms is the interval of its own flush policy; it must not weaken "always".
 		values["flush.ms"] = int64(math.MaxInt64)
 	}
-	return typedTopic(values), checkTogether(values)
+	return typedTopic(values), c.checkTogether(values)
 }
 
 // TopicDefault is the value of a topic property where the topic does not set it, as text. False: no such property.
@@ -162,8 +162,9 @@ func typedTopic(values map[string]any) TopicConfig {
 	}
 }
 
-// checkTogether holds the rules between the values of one topic.
-func checkTogether(values map[string]any) error {
+// checkTogether holds the rules between the values of one topic, as Kafka has them: those about local retention count only
+// where the topic is tiered, and it can be that only where the broker can tier.
+func (c *Config) checkTogether(values map[string]any) error {
 	above := func(low, high string) error {
 		lowest, _ := values[low].(int64)
 		highest, _ := values[high].(int64)
@@ -174,6 +175,12 @@ func checkTogether(values map[string]any) error {
 	}
 	if err := above("min.compaction.lag.ms", "max.compaction.lag.ms"); err != nil {
 		return err
+	}
+	if tiered, _ := values["remote.storage.enable"].(bool); !tiered {
+		return nil
+	}
+	if !c.Bool("remote.log.storage.system.enable") {
+		return &Error{Key: "remote.storage.enable", Value: "true", Reason: "this broker does not tier: remote.log.storage.system.enable is false"}
 	}
 	for _, unit := range []string{"ms", "bytes"} {
 		if n, _ := values["retention."+unit].(int64); n < 0 {

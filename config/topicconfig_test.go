@@ -80,18 +80,26 @@ func TestKafkaOnlyTopicConfigsAreAccepted(t *testing.T) {
 }
 
 func TestTopicValuesMustFitTogether(t *testing.T) {
-	c := load(t, Sources{})
+	c := load(t, Sources{Set: []string{"remote.log.storage.system.enable=true"}})
 	for _, bad := range []map[string]string{
 		{"min.compaction.lag.ms": "10", "max.compaction.lag.ms": "9"},
-		{"local.retention.ms": "10", "retention.ms": "9"},
-		{"local.retention.bytes": "10", "retention.bytes": "9"},
+		{"remote.storage.enable": "true", "local.retention.ms": "10", "retention.ms": "9"},
+		{"remote.storage.enable": "true", "local.retention.bytes": "10", "retention.bytes": "9"},
 		{"nonsense": "1"}, {"retention.ms": "x"},
 	} {
 		if _, err := c.Topic(bad); !errors.Is(err, ErrInvalidConfig) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
-	if _, err := c.Topic(map[string]string{"local.retention.ms": "10", "retention.ms": "-1"}); err != nil {
-		t.Error(err)
+	for _, good := range []map[string]string{
+		{"remote.storage.enable": "true", "local.retention.ms": "10", "retention.ms": "-1"},
+		{"local.retention.ms": "10", "retention.ms": "9"},
+	} {
+		if _, err := c.Topic(good); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := load(t, Sources{}).Topic(map[string]string{"remote.storage.enable": "true"}); !errors.Is(err, ErrInvalidConfig) {
+		t.Errorf("a topic is tiered by a broker that does not tier: %v", err)
 	}
 }
