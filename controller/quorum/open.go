@@ -1,7 +1,6 @@
 package quorum
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,12 +45,10 @@ func Open(o Options) (*Quorum, error) {
 		options: o, id: raft.ServerID(serverID(o.NodeID, o.DirectoryID)),
 		fatal: newFatal(o.OnFatal, o.Logger), closing: make(chan struct{}), changed: make(chan struct{}),
 	}
-	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.fs = newFullFS(o.Env.FS.VFS(), q.diskFull)
 	q.feed = newFeed()
 	q.fsm = newFSM(q.feed.publish, q.fatal)
 	q.driver = newDriver(q)
-	q.beats = &heartbeats{q: q, wake: make(chan struct{}, 1)}
 	if err := q.openDirectory(); err != nil {
 		return nil, errors.Join(err, q.abandon())
 	}
@@ -126,9 +123,8 @@ func (q *Quorum) startRaft() error {
 	}
 	q.raft.Store(r)
 	r.RegisterObserver(raft.NewObserver(q.driver.observed, false, nil))
-	q.running.Add(2)
+	q.running.Add(1)
 	go q.driver.run()
-	go q.beats.run()
 	members := r.GetConfiguration()
 	if members.Error() == nil && onlyVoter(members.Configuration(), q.id) {
 		q.transport.campaign(q.id, config.ProtocolVersion)
@@ -193,7 +189,6 @@ func (q *Quorum) Close() error {
 
 func (q *Quorum) close() error {
 	close(q.closing)
-	q.cancel()
 	if q.fatal.failed() || q.fs.full() {
 		q.fs.close()
 		go q.feed.close()
@@ -209,7 +204,6 @@ func (q *Quorum) close() error {
 // abandon undoes an Open that failed.
 func (q *Quorum) abandon() error {
 	close(q.closing)
-	q.cancel()
 	var err error
 	if q.transport != nil {
 		err = q.transport.Close()

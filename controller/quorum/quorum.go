@@ -62,10 +62,7 @@ type Quorum struct {
 	feed      *feed
 	raft      atomic.Pointer[raft.Raft]
 	driver    *driver
-	beats     *heartbeats
 
-	ctx     context.Context // ends with closing
-	cancel  context.CancelFunc
 	closing chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -92,13 +89,6 @@ func (q *Quorum) Submit(ctx context.Context, c controller.Command) (any, error) 
 	if r, ok := c.(controller.Randomized); ok {
 		c = r.Randomize(q.options.Env.Rand.Read)
 	}
-	if q.beats.own(c) {
-		return q.beats.submit(ctx, c)
-	}
-	return q.submit(ctx, c)
-}
-
-func (q *Quorum) submit(ctx context.Context, c controller.Command) (any, error) {
 	for {
 		if err := q.awaitLeading(ctx); err != nil {
 			return nil, err
