@@ -242,7 +242,7 @@ func (l *Log) applyStart(to offset) {
 	n := search(l.entries, to)
 	l.entries = l.entries[n:]
 	if l.written < to {
-		l.written, l.flushed, l.next = to, max(l.flushed, min(to, l.written)), max(l.next, to)
+		l.written, l.next = to, max(l.next, to)
 		l.truncations++
 	}
 	if e := l.state.epochs.advance(to); len(e) != len(l.state.epochs) || len(e) > 0 && e[0] != l.state.epochs[0] {

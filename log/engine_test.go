@@ -1,0 +1,43 @@
+package log
+
+import (
+	"testing"
+)
+
+func TestWhatIsAppendedIsReadBackAlsoAfterRestart(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	for i := range 200 {
+		l := mustLog(t, e, topic(1+i%3, int32(i%2)))
+		mustAppend(t, l, spec{n: 1 + i%4, size: 300, time: int64(i), text: "x"})
+	}
+	check := func(e *Engine) {
+		t.Helper()
+		for i := range 6 {
+			l, ok := e.Log(topic(1+i%3, int32(i%2)))
+			if !ok {
+				t.Fatal("log is gone")
+			}
+			next := offset(0)
+			for _, b := range readAll(t, l, 0, 2000) {
+				if b.BaseOffset() != next {
+					t.Fatalf("batch at %d, want %d", b.BaseOffset(), next)
+				}
+				next = b.NextOffset()
+			}
+			if ends := l.Ends(); ends.Next != next || ends.Written != next {
+				t.Fatalf("ends %+v, read up to %d", ends, next)
+			}
+		}
+	}
+	check(e)
+	if e.Stats().Seals == 0 {
+		t.Fatal("nothing was sealed")
+	}
+	closeEngine(t, e)
+	e = w.open(nil)
+	check(e)
+	if r := e.Recovery(); !r.Clean {
+		t.Fatalf("not clean: %+v", r)
+	}
+}
