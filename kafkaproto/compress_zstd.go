@@ -97,8 +97,10 @@ func newZstdMemory(src []byte, max int, h *zstd.Header) (io.ReadCloser, error) {
 	d := zstdBlocks.Get().(*zstd.Decoder)
 	defer zstdBlocks.Put(d)
 	limit := min(max, zstdAllowance+len(src)*maxZstdRatio)
-	expect := int(min(h.FrameContentSize, maxScratch)) // 0 if it doesn't say
-	for size := min(limit, expect+4*len(src)); ; size = min(limit, 2*size) {
+	if h.FrameContentSize > uint64(limit) { // 0 if it doesn't say
+		return nil, errBomb
+	}
+	for size := min(limit, int(h.FrameContentSize)+4*len(src)); ; size = min(limit, 2*size) {
 		buf := getScratch(size)
 		out, err := d.DecodeAll(src, buf[:0:size])
 		if err == nil {
