@@ -108,7 +108,7 @@ func (n *Node) openDirectory(context.Context) error {
 	}
 	if !has && n.engine.HasData() && !n.set.noRaft {
 		return fmt.Errorf("%s holds records but no metadata (%s is empty): restore it, or start once with "+
-			"--set unsafe.allow.empty.metadata=true, which makes a new cluster here and quarantines the records", n.set.dir, n.raftDir())
+			"--set unsafe.allow.empty.metadata=true, which starts with no topics and quarantines the records", n.set.dir, n.raftDir())
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (n *Node) openQuorum(ctx context.Context) error {
 	}
 	n.quorum, err = quorum.Open(quorum.Options{
 		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dir.ID(), Listener: l,
-		Advertise: advertised(n.set.cluster, l), Defaults: n.set.defaults,
+		Advertise: advertised(n.set.cluster, l), Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
 		Events: n.metrics.QuorumEvents(), Logger: n.log,
 		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
 	})

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"encoding/base64"
 	"context"
 	"errors"
 	"syscall"
@@ -178,9 +179,16 @@ func (d *driver) takeOver(term uint64) {
 		d.leading = true
 		return
 	}
-	create := controller.CreateCluster{}
-	d.q.options.Env.Rand.Read(create.ID[:])
-	d.start([]*call{{command: create.Randomize(d.q.options.Env.Rand.Read)}})
+	d.start([]*call{{command: d.q.createCluster()}})
+}
+
+// createCluster makes a cluster, under the id that the node's data directory knows already if it has one.
+func (q *Quorum) createCluster() controller.Command {
+	var create controller.CreateCluster
+	if id, err := base64.RawURLEncoding.DecodeString(q.options.ClusterID); err == nil && len(id) == len(create.ID) {
+		copy(create.ID[:], id)
+	}
+	return create.Randomize(q.options.Env.Rand.Read)
 }
 
 // decide takes a command and whatever else waits, as one round.

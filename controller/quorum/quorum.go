@@ -31,6 +31,9 @@ type Options struct {
 	Listener    net.Listener // cluster listener, owned by the quorum from here on
 	Advertise   string       // host:port at which other nodes reach Listener; its own address if empty
 	Voters      []Voter      // empty: just this one
+	// ClusterID is the id of a cluster that this node would be the first leader of, from meta.properties of a directory
+	// whose metadata was lost. Empty: a new one.
+	ClusterID string
 	Defaults    controller.Defaults
 	Events      Events
 	Logger      *slog.Logger // nil: none

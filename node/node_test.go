@@ -1,0 +1,113 @@
+package node
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+func produce(t testing.TB, c *kgo.Client, topic string, vals ...string) {
+	t.Helper()
+	for _, v := range vals {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatWasProducedIsThereAfterARestart(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, n)
+	produce(t, c, "orders", "one", "two")
+	id := n.quorum.Image().ClusterID()
+	epoch := leader(t, n, "orders", 0).Status().LeaderEpoch
+	stopNode(t, n)
+
+	n = startNode(t, fs)
+	p := leader(t, n, "orders", 0)
+	if got := p.Status().LeaderEpoch; got <= epoch {
+		t.Errorf("the leader epoch is %d after a restart, want more than %d", got, epoch)
+	}
+	if got := n.quorum.Image().ClusterID(); got != id || len(id) != 22 {
+		t.Errorf("the cluster id is %q after a restart, was %q", got, id)
+	}
+	if got := values(t, p); len(got) != 2 || got[0] != "one" || got[1] != "two" {
+		t.Errorf("read %v", got)
+	}
+	c = client(t, n, kgo.ConsumeTopics("orders"))
+	fetches := c.PollFetches(t.Context())
+	if err := fetches.Err(); err != nil || fetches.NumRecords() != 2 {
+		t.Errorf("consumed %d records, error %v", fetches.NumRecords(), err)
+	}
+}
+
+func TestADirectoryServesOneProcessAndOneNode(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tryNode(t, fs); err == nil {
+		t.Error("a second process took the same directory")
+	}
+	stopNode(t, n)
+	if _, err := tryNode(t, fs, "node.id=2"); err == nil || !strings.Contains(err.Error(), "node") {
+		t.Errorf("node 2 took the directory of node 1: %v", err)
+	}
+}
+
+func TestRecordsWithoutMetadataAreRefusedAndTheWayOutIsNamed(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	produce(t, client(t, n), "orders", "one")
+	stopNode(t, n)
+	if err := fs.RemoveAll("data/raft"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = tryNode(t, fs)
+	if err == nil || !strings.Contains(err.Error(), "unsafe.allow.empty.metadata") {
+		t.Fatalf("started, or did not name the way out: %v", err)
+	}
+	n = startNode(t, fs, "unsafe.allow.empty.metadata=true")
+	if got := n.engine.Stats().Quarantined; len(got) != 1 {
+		t.Errorf("quarantined: %v", got)
+	}
+}
+
+func TestATakenPortChangesNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fs := env.NewMem()
+	if _, err := tryNode(t, fs, "listeners=PLAINTEXT://"+l.Addr().String()); err == nil {
+		t.Fatal("started on a taken port")
+	}
+	startNode(t, fs)
+}
+
+func TestAFailedDiskEndsTheNode(t *testing.T) {
+	fs := env.NewFaultFS(env.NewMem())
+	n := startNode(t, fs)
+	produce(t, client(t, n), "orders", "one")
+	fs.Change(func(h *env.FaultHooks) { h.SyncData = func(string) error { return errIO } })
+	c := client(t, n, kgo.RecordRetries(1))
+	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("two")}).FirstErr(); err == nil {
+		t.Error("a record was acknowledged whose sync failed")
+	}
+	if err := n.Wait(); err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("the node ended with %v", err)
+	}
+}
