@@ -268,34 +268,50 @@ func TestLeaderEpochsAreCheckedInSessionlessFetchesToo(t *testing.T) {
 	b.createTopic("t", 1)
 	c := b.dial()
 	c.mustProduce("t", 0, "a")
-	status := b.partition("t", 0).Status()
+	first := b.partition("t", 0).Status().LeaderEpoch
+	b.registerAnew()
+	c.mustProduce("t", 0, "b")
+	now := b.partition("t", 0).Status().LeaderEpoch
+	if now <= first {
+		t.Fatalf("leader epochs %d, then %d", first, now)
+	}
 	tests := []struct {
 		name          string
+		offset        int64
 		current, last kafkaproto.LeaderEpoch
-		want          int16
+		want          *kafkaproto.Error
+		diverges      bool
 	}{
-		{"the current epoch", status.LeaderEpoch, -1, 0},
-		{"none", -1, -1, 0},
-		{"a newer one", status.LeaderEpoch + 1, -1, kafkaproto.ErrUnknownLeaderEpoch.Num},
-		{"an older one", status.LeaderEpoch - 1, -1, kafkaproto.ErrFencedLeaderEpoch.Num},
-		{"last fetched in this epoch", status.LeaderEpoch, status.LeaderEpoch, 0},
+		{"the current epoch", 0, now, -1, nil, false},
+		{"none", 0, -1, -1, nil, false},
+		{"a newer one", 0, now + 1, -1, kafkaproto.ErrUnknownLeaderEpoch, false},
+		{"an older one", 0, first, -1, kafkaproto.ErrFencedLeaderEpoch, false},
+		{"the last record is of this epoch", 2, now, now, nil, false},
+		{"the last record is of the epoch before", 1, now, first, nil, false},
+		{"the epoch before ended earlier", 2, now, first, nil, true},
+		{"an epoch that nobody knows", 2, now, now + 5, kafkaproto.ErrOffsetOutOfRange, false},
 	}
 	for _, test := range tests {
-		if test.current < -1 || test.name == "an older one" && test.current < 0 {
-			continue // the first epoch has none before it
-		}
-		req := fetchRequest("t", 0, 0)
+		req := fetchRequest("t", 0, test.offset)
 		req.Topics[0].Partitions[0].CurrentLeaderEpoch = int32(test.current)
 		req.Topics[0].Partitions[0].LastFetchedEpoch = int32(test.last)
-		if p := c.fetch(req); p.ErrorCode != test.want {
-			t.Errorf("%s: got error %d, want %d", test.name, p.ErrorCode, test.want)
+		p := c.fetch(req)
+		if p.ErrorCode != kafkaproto.Code(asError(test.want)) {
+			t.Errorf("%s: got error %d", test.name, p.ErrorCode)
+		}
+		if diverges := p.DivergingEpoch.Epoch == int32(first) && p.DivergingEpoch.EndOffset == 1; diverges != test.diverges ||
+			diverges && len(p.RecordBatches) != 0 {
+			t.Errorf("%s: got %+v", test.name, p)
 		}
 	}
-	req := fetchRequest("t", 0, 1) // an epoch that has ended elsewhere
-	req.Topics[0].Partitions[0].LastFetchedEpoch = int32(status.LeaderEpoch) + 5
-	if p := c.fetch(req); p.DivergingEpoch.Epoch != int32(status.LeaderEpoch) || p.DivergingEpoch.EndOffset != 1 || len(p.RecordBatches) != 0 {
-		t.Errorf("diverging: got %+v", p)
+}
+
+// asError keeps nil what is nil.
+func asError(e *kafkaproto.Error) error {
+	if e == nil {
+		return nil
 	}
+	return e
 }
 
 func TestFetchNamesUnknownTopicsByNameAndByID(t *testing.T) {

@@ -7,7 +7,8 @@ package broker
 // Isolation (KIP-98) from 2, leader epochs (KIP-320) from 4, OFFSET_NOT_AVAILABLE (KIP-207) from 5 and LEADER_NOT_AVAILABLE
 // before, -3 for the record with the highest timestamp (KIP-734) from 7, -4 for the local log start (KIP-405) from 8, -5
 // for the last tiered offset (KIP-1005) from 9, -6 for the first one not tiered (KIP-1023) from 11; a special timestamp in
-// an older version is UNSUPPORTED_VERSION. A partition that is named twice is INVALID_REQUEST.
+// an older version is UNSUPPORTED_VERSION. A partition that is named twice is INVALID_REQUEST,
+// once.
 //
 // The timeout of version 10 is for searches in tiered data; there is nothing tiered to search yet.
 
@@ -29,7 +30,9 @@ func handleListOffsets(s *Server, r *request) {
 		topic := kmsg.NewListOffsetsResponseTopic()
 		topic.Topic = req.Topics[i].Topic
 		for j := range req.Topics[i].Partitions {
-			topic.Partitions = append(topic.Partitions, l.partition(topic.Topic, &req.Topics[i].Partitions[j]))
+			if p := &req.Topics[i].Partitions[j]; !l.answered(topic.Topic, p.Partition) {
+				topic.Partitions = append(topic.Partitions, l.partition(topic.Topic, p))
+			}
 		}
 		resp.Topics = append(resp.Topics, topic)
 	}
@@ -42,6 +45,21 @@ type listing struct {
 	req   *kmsg.ListOffsetsRequest
 	image *controller.Image
 	twice map[sessionKey]bool
+	given map[sessionKey]bool // partitions named twice that have their one answer
+}
+
+// answered says whether a partition that is named more than once has been answered before.
+func (l *listing) answered(topic string, partition int32) bool {
+	key := sessionKey{name: topic, partition: partition}
+	if !l.twice[key] {
+		return false
+	}
+	if l.given == nil {
+		l.given = map[sessionKey]bool{}
+	}
+	before := l.given[key]
+	l.given[key] = true
+	return before
 }
 
 // namedTwice finds the partitions that a request names more than once. Version 0 did not mind.

@@ -209,5 +209,7 @@ func TestListOffsetsNamesWhatIsWrong(t *testing.T) {
 	req.Topics[0].Partitions[1].Partition = 0
 	resp = ask[*kmsg.ListOffsetsResponse](c, req)
 	mustBeCode(t, "partition that is there twice", resp.Topics[0].Partitions[0].ErrorCode, kafkaproto.ErrInvalidRequest)
-	mustBeCode(t, "partition that is there twice", resp.Topics[0].Partitions[1].ErrorCode, kafkaproto.ErrInvalidRequest)
+	if len(resp.Topics[0].Partitions) != 1 {
+		t.Errorf("%d answers for a partition that is there twice", len(resp.Topics[0].Partitions))
+	}
 }

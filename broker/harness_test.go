@@ -75,7 +75,8 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	for _, o := range options {
 		o(&set)
 	}
-	cfg, _, err := config.Load(config.Sources{Set: append([]string{"node.id=1"}, set.settings...)})
+	// The log and its partitions must agree about when a record counts as held.
+	cfg, _, err := config.Load(config.Sources{Set: append([]string{"node.id=1", "log.flush.policy=never"}, set.settings...)})
 	must(t, err)
 	b := &testBroker{t: t, env: env.System(), fs: env.NewFaultFS(env.NewMem()), logged: &logBuffer{}}
 	b.env.FS, b.env.Clock = b.fs, set.clock
@@ -133,6 +134,16 @@ func (b *testBroker) deleteTopic(name string) {
 	must(b.t, err)
 }
 
+// registerAnew does what a restart does to the metadata: all partitions get a new leader epoch.
+func (b *testBroker) registerAnew() {
+	b.t.Helper()
+	b.quorum.registration.Incarnation[0]++
+	answer, err := b.quorum.Submit(context.Background(), b.quorum.registration)
+	must(b.t, err)
+	_, err = b.quorum.Submit(context.Background(), controller.UnfenceBroker{ID: 1, Epoch: answer.(controller.RegisterBrokerAnswer).Epoch})
+	must(b.t, err)
+}
+
 // partition is a topic's partition on this node.
 func (b *testBroker) partition(topic string, n int32) *partition.Partition {
 	b.t.Helper()
@@ -143,7 +154,8 @@ func (b *testBroker) partition(topic string, n int32) *partition.Partition {
 
 // testQuorum is a quorum of one without raft: the controller's machine under a lock.
 type testQuorum struct {
-	clock env.Clock
+	clock        env.Clock
+	registration controller.RegisterBroker
 
 	mu       sync.Mutex
 	machine  *controller.Machine
@@ -165,10 +177,11 @@ func newTestQuorum(t testing.TB, clock env.Clock, directory [16]byte, port int) 
 		return answer
 	}
 	submit(controller.CreateCluster{ID: [16]byte{1, 2, 3}})
-	answer := submit(controller.RegisterBroker{
+	q.registration = controller.RegisterBroker{
 		ID: 1, Incarnation: [16]byte{9}, Directories: [][16]byte{directory}, Clean: true,
 		Listeners: []controller.Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "127.0.0.1", Port: int32(port)}},
-	})
+	}
+	answer := submit(q.registration)
 	submit(controller.UnfenceBroker{ID: 1, Epoch: answer.(controller.RegisterBrokerAnswer).Epoch})
 	return q
 }
