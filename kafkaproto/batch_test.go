@@ -340,3 +340,14 @@ func FuzzQuickRecordIsParseRecord(f *testing.F) {
 		}
 	})
 }
+
+func TestValidateAllocatesNothingForUncompressedBatches(t *testing.T) {
+	batch := build(t, CodecNone, testRecords(100, 50)...)
+	if n := testing.AllocsPerRun(50, func() {
+		if err := batch.Validate(open); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

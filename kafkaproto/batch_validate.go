@@ -91,7 +91,7 @@ func (b Batch) Validate(opts ValidateOptions) error {
 	if err := b.validateHeader(&opts); err != nil {
 		return err
 	}
-	c := recordCheck{opts: &opts, baseTime: int64(b.BaseTimestamp()), maxTime: int64(NoTimestamp)}
+	c := recordCheck{opts: opts, baseTime: int64(b.BaseTimestamp()), maxTime: int64(NoTimestamp)}
 	if err := c.run(b); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (b Batch) validateHeader(opts *ValidateOptions) error {
 
 // recordCheck walks the records of one batch.
 type recordCheck struct {
-	opts     *ValidateOptions
+	opts     ValidateOptions
 	baseTime int64
 	maxTime  int64
 	errs     *RecordErrors
