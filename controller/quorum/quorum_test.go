@@ -286,3 +286,102 @@ func TestSnapshotIsTakenWithoutBeingAskedWhenTheLogHasGrown(t *testing.T) {
 		t.Error("no snapshot")
 	}
 }
+
+func TestTenThousandPartitionsInOneRequest(t *testing.T) {
+	n := newTestNode(t, env.NewMem())
+	q := ready(t, n.open())
+	register(t, q, 1)
+	answers := submit[[]controller.CreateTopicAnswer](t, q, controller.CreateTopics{Topics: []controller.CreateTopic{
+		{Name: "wide", NumPartitions: 10_000, ReplicationFactor: 1},
+	}})
+	if answers[0].Err != nil || answers[0].NumPartitions != 10_000 {
+		t.Fatalf("%+v", answers)
+	}
+	register(t, q, 2) // a new leader epoch for each, in one batch
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q = ready(t, n.open())
+	wide, ok := q.Image().Topic("wide")
+	if !ok || len(wide.Partitions) != 10_000 || wide.Partitions[9_999].LeaderEpoch != 1 {
+		t.Errorf("after the restart: %v", ok)
+	}
+}
+
+func TestWatcherThatJoinsLateSeesTheWholeImageFirst(t *testing.T) {
+	n := newTestNode(t, env.NewMem())
+	q := ready(t, n.open())
+	register(t, q, 1)
+	mustCreate(t, q, "a")
+	type look struct {
+		all    bool
+		topics int
+	}
+	looks := make(chan look, 10)
+	q.Watch(func(img *controller.Image, c controller.Changes) { looks <- look{c.All, img.NumTopics()} })
+	if l := <-looks; !l.all || l.topics != 1 {
+		t.Errorf("first look %+v", l)
+	}
+	mustCreate(t, q, "b")
+	if l := <-looks; l.all || l.topics != 2 {
+		t.Errorf("second look %+v", l)
+	}
+}
+
+// A slow watcher doesn't hold up the log: what it missed comes as one.
+func TestChangesForASlowWatcherAreMerged(t *testing.T) {
+	f := newFeed()
+	defer f.close()
+	hold, seen := make(chan struct{}), make(chan controller.Changes, maxBacklog+10)
+	f.open()
+	f.watch(func(_ *controller.Image, c controller.Changes) {
+		<-hold
+		seen <- c
+	})
+	const published = maxBacklog + 100
+	for i := range published {
+		f.publish(controller.NewImage(), controller.Changes{Brokers: []int32{int32(i)}})
+	}
+	close(hold)
+	calls, brokers := 0, 0
+	for brokers < published {
+		c := <-seen
+		if c.All {
+			continue
+		}
+		calls++
+		for _, id := range c.Brokers {
+			if int(id) != brokers {
+				t.Fatalf("broker %d where %d was due", id, brokers)
+			}
+			brokers++
+		}
+	}
+	if calls > maxBacklog+1 {
+		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestSubmitEndsWithItsContextAndWithTheQuorum(t *testing.T) {
+	n := newTestNode(t, env.NewMem())
+	q := ready(t, n.open())
+	hold := make(chan struct{})
+	q.Watch(func(_ *controller.Image, c controller.Changes) {
+		if !c.All {
+			<-hold
+		}
+	})
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err := q.Submit(short, controller.RegisterBroker{ID: 1, Incarnation: [16]byte{1}})
+	if !errors.Is(err, kafkaproto.ErrRequestTimedOut) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a watcher that hangs: %v", err)
+	}
+	close(hold)
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Submit(t.Context(), controller.UnregisterBroker{ID: 1}); !errors.Is(err, kafkaproto.ErrNotController) {
+		t.Errorf("after Close: %v", err)
+	}
+}

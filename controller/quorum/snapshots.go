@@ -111,6 +111,13 @@ func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Co
 	return sink, nil
 }
 
+// check ends the process for errors other than a full disk, after which the next snapshot may do better.
+func (s *snapshots) check(err error) {
+	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+		s.fatal.report(fmt.Errorf("raft snapshot: %w", err))
+	}
+}
+
 type snapshotSink struct {
 	store   *snapshots
 	id      string
@@ -128,6 +135,7 @@ func (s *snapshotSink) ID() string { return s.id }
 func (s *snapshotSink) Write(p []byte) (int, error) {
 	n, err := s.out.Write(p)
 	s.size += int64(n)
+	s.store.check(err)
 	return n, err
 }
 
@@ -147,19 +155,17 @@ func (s *snapshotSink) Close() error {
 	}
 	err := s.finish()
 	if err != nil {
-		err = errors.Join(err, s.Cancel())
-		if !errors.Is(err, syscall.ENOSPC) {
-			s.store.fatal.report(fmt.Errorf("raft snapshot: %w", err))
-		}
-		return err
+		s.store.check(err)
+		return errors.Join(err, s.Cancel())
 	}
 	s.done = true
 	fs := s.store.fs
-	if err := fs.Rename(s.name, fs.PathJoin(s.store.dir, s.id+snapshotSuffix)); err != nil {
-		return err
+	err = fs.Rename(s.name, fs.PathJoin(s.store.dir, s.id+snapshotSuffix))
+	if err == nil {
+		err = syncDir(fs, s.store.dir)
 	}
-	if err := syncDir(fs, s.store.dir); err != nil {
-		s.store.fatal.report(fmt.Errorf("raft snapshot: %w", err))
+	if err != nil {
+		s.store.check(err)
 		return err
 	}
 	if s.store.taken != nil {

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -15,6 +16,12 @@ import (
 // openThree founds a quorum of three, each on a disk of its own.
 func openThree(t *testing.T) []*Quorum {
 	t.Helper()
+	_, quorums := openThreeNodes(t)
+	return quorums
+}
+
+func openThreeNodes(t *testing.T) ([]*testNode, []*Quorum) {
+	t.Helper()
 	var voters []Voter
 	var listeners []net.Listener
 	for i := range 3 {
@@ -23,11 +30,13 @@ func openThree(t *testing.T) []*Quorum {
 		voters = append(voters, Voter{NodeID: int32(i + 1), Address: l.Addr().String()})
 	}
 	quorums := make([]*Quorum, 3)
+	nodes := make([]*testNode, 3)
 	opened := make(chan error, 3)
 	for i, l := range listeners {
+		n := newTestNode(t, env.NewMem())
+		n.id, n.voters = int32(i+1), voters
+		nodes[i] = n
 		go func() {
-			n := newTestNode(t, env.NewMem())
-			n.id, n.voters = int32(i+1), voters
 			q, err := Open(n.options(l))
 			quorums[i] = q
 			opened <- err
@@ -41,7 +50,53 @@ func openThree(t *testing.T) []*Quorum {
 	for _, q := range quorums {
 		t.Cleanup(func() { _ = q.Close() })
 	}
-	return quorums
+	return nodes, quorums
+}
+
+// TestNodeThatMissedTheLogGetsASnapshot: one of three is away while the log that it lacks is cut off.
+func TestNodeThatMissedTheLogGetsASnapshot(t *testing.T) {
+	nodes, quorums := openThreeNodes(t)
+	leader := leaderOf(t, quorums)
+	register(t, leader, 1)
+	away := (int(leader.options.NodeID) % 3)
+	if err := quorums[away].Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range trailingLogs + 50 {
+		mustCreate(t, leader, fmt.Sprintf("t%d", i))
+	}
+	if err := leader.raft.Load().Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, leader, "last")
+	back, err := Open(nodes[away].options(listenAt(t, quorums[away].options.Advertise)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = back.Close() })
+	awaitTopic(t, back, "last")
+	if n := back.Image().NumTopics(); n != trailingLogs+51 {
+		t.Errorf("%d topics", n)
+	}
+	if any, err := back.snapshots.any(); err != nil || !any {
+		t.Errorf("no snapshot was sent: %v", err)
+	}
+}
+
+// listenAt binds an address that was bound a moment ago.
+func listenAt(t *testing.T, address string) net.Listener {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		l, err := net.Listen("tcp", address)
+		if err == nil || ctx.Err() != nil {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		time.Sleep(10 * time.Millisecond) // somebody else may have it for a moment
+	}
 }
 
 // leaderOf waits until one of them takes commands.
