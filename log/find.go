@@ -41,7 +41,7 @@ func (s *timeSearch) begin(l *Log) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	s.from, s.end, s.bound, s.entries = l.start, min(s.upTo, l.written), l.sealedEnd(), l.entries
+	s.from, s.end, s.bound, s.entries = l.start, min(s.upTo, l.written), l.sealed, l.entries
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Log struct {
 	dead        error  // deleted or closed
 
 	entries     []entry // what is not sealed; see memory_index.go
+	sealed      offset  // below it the index is right, from it on entries are
 	state       *logState
 	pending     epochEntry // assigned, its record not yet written; epoch -1: none
 	truncations uint32
@@ -114,7 +115,7 @@ func (l *Log) NoteHighWatermark(hw kafkaproto.Offset) {
 // Size is how many bytes of batches the log has, whole files' worth at the start.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
-	start, bound, n := l.start, l.sealedEnd(), payloadBytes(l.entries)
+	start, bound, n := l.start, l.sealed, payloadBytes(l.entries)
 	l.mu.Unlock()
 	err := l.e.index.runs(l.id, start, bound, func(r *run) (bool, error) {
 		n += r.bytes
@@ -124,14 +125,6 @@ func (l *Log) Size() int64 {
 		l.e.trouble("size of "+l.id.String(), err)
 	}
 	return n
-}
-
-// sealedEnd is where what memory knows begins: below it the index is right. The lock is held.
-func (l *Log) sealedEnd() offset {
-	if len(l.entries) > 0 {
-		return l.entries[0].base
-	}
-	return l.written
 }
 
 // usable is why the log can't be used, or nil. The lock is held.

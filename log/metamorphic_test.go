@@ -290,9 +290,7 @@ func (s *simulation) truncate() {
 		to = min(to, m.batches[len(m.batches)-1].base)
 		m.batches = m.batches[:len(m.batches)-1]
 	}
-	if to < m.next {
-		m.next = to
-	}
+	m.next = min(m.next, max(to, m.start))
 	s.note("truncate %s to %d", id, to)
 	if ends := l.Ends(); ends.Next != m.next || ends.Written != m.next {
 		s.t.Fatalf("truncated to %d: ends %+v", m.next, ends)
@@ -482,4 +480,3 @@ func (s *simulation) equal(id tp, got []kafkaproto.Batch, want []modelBatch) {
 		}
 	}
 }
-

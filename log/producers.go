@@ -237,8 +237,8 @@ func (t *producerTable) rollback() {
 }
 
 // truncate forgets what was written at to and above. What a remembered batch below was is kept, as in Kafka, whose
-// snapshots do no more; a transaction that was closed above to is open again.
-func (t *producerTable) truncate(to offset) {
+// snapshots do no more; reopened are transactions that lost their marker.
+func (t *producerTable) truncate(to offset, reopened []AbortedTxn) {
 	for id, p := range t.byID {
 		d := &p.written
 		for d.n > 0 && d.batches[d.n-1].last >= to {
@@ -254,10 +254,8 @@ func (t *producerTable) truncate(to offset) {
 		p.assigned, p.inFlight = *d, 0
 	}
 	t.open = slices.DeleteFunc(slices.Clone(t.open), func(o openTxn) bool { return o.first >= to })
-	for _, c := range t.closing {
-		if c.Last >= to && c.First < to {
-			t.reopen(c)
-		}
+	for _, a := range reopened {
+		t.reopen(a)
 	}
 	gone := func(a AbortedTxn) bool { return a.Last >= to }
 	t.closing = slices.DeleteFunc(slices.Clone(t.closing), gone)
@@ -266,6 +264,9 @@ func (t *producerTable) truncate(to offset) {
 
 func (t *producerTable) reopen(c AbortedTxn) {
 	p := t.get(c.Producer)
+	if p.written.txnStart >= 0 && p.written.txnStart <= c.First {
+		return
+	}
 	p.written.txnStart = c.First
 	p.assigned = p.written
 	t.open = append(t.open, openTxn{c.Producer, c.First})

@@ -75,7 +75,7 @@ func (l *Log) beginRead(r *ReadRequest) (*collector, error) {
 		return nil, kafkaproto.ErrOffsetOutOfRange.With("offset %d of log %s, which has %d to %d", r.From, l.id, l.start, l.written)
 	}
 	return &collector{
-		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealedEnd(), entries: l.entries,
+		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealed, entries: l.entries,
 		truncations: l.truncations, holes: l.holes, left: r.MaxBytes,
 	}, nil
 }

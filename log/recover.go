@@ -138,7 +138,7 @@ func (e *Engine) loadIndex(ids []uint32) (engineState, error) {
 func (e *Engine) logOf(id tp, m *meta) *Log {
 	l := e.newLog(id)
 	l.start, l.next, l.written, l.flushed = m.start, m.next, m.next, m.next
-	l.high, l.highLogged = m.high, m.high
+	l.sealed, l.high, l.highLogged = m.next, m.high, m.high
 	l.incarnation, l.checkpoint, l.quarantined = m.incarnation, m.checkpoint, m.quarantined
 	l.created = m.incarnation > 0
 	return l

@@ -169,7 +169,7 @@ func (l *Log) retention(now time.Time) (start offset, quarantineOver bool) {
 // retainFrom walks what is below the high watermark from the start, run by run and then frame by frame, and stops at
 // the first that is to stay: it is younger than the limit, and without it the log would be smaller than the limit.
 func (l *Log) retainFrom(now time.Time) (offset, error) {
-	start, bound := l.start, l.sealedEnd()
+	start, bound := l.start, l.sealed
 	var sealed []run
 	size := payloadBytes(l.entries)
 	err := l.e.index.runs(l.id, start, bound, func(r *run) (bool, error) {
@@ -368,7 +368,7 @@ func (l *Log) checkpointNow() (checkpoint, bool) {
 	if l.dead != nil || !l.created || l.load() != nil {
 		return checkpoint{}, false
 	}
-	bound := l.sealedEnd()
+	bound := l.sealed
 	cp := checkpoint{meta: l.meta(), state: l.state.encode(pickWritten)}
 	err := l.e.index.scan(offsetKey(nil, keyAborted, l.id, l.start), offsetKey(nil, keyAborted, l.id, bound), func(k, v []byte) (bool, error) {
 		_, last, err := decodeOffsetKey(k)

@@ -254,9 +254,12 @@ func (s *sealer) finish(f *file, infos map[uint32]*fileInfo, unlinked int) {
 func (l *Log) forget(sealed uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries = dropThrough(l.entries, sealed)
+	if n := len(inFile(l.entries, sealed)); n > 0 {
+		l.sealed = l.entries[n-1].last + 1
+		l.entries = dropThrough(l.entries, sealed)
+	}
 	if l.state != nil {
-		bound := l.sealedEnd()
+		bound := l.sealed
 		t := &l.state.producers
 		t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < bound })
 	}

@@ -86,7 +86,7 @@ func (l *Log) Aborted(from, to kafkaproto.Offset) ([]AbortedTxn, error) {
 		l.mu.Unlock()
 		return nil, err
 	}
-	bound, recent := l.sealedEnd(), l.state.producers.aborted
+	bound, recent := l.sealed, l.state.producers.aborted
 	l.mu.Unlock()
 	out, stopped, err := l.sealedAborted(from, min(to, bound), bound, to)
 	if err != nil {

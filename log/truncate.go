@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -21,6 +22,8 @@ func (l *Log) Truncate(to kafkaproto.Offset) error {
 		if err != nil {
 			return nil, err
 		}
+		// A batch that the start lies inside of is dead below it: nothing of it is left.
+		end = max(end, l.start)
 		l.next = end
 		return appendControlInt(nil, ctlTruncate, l.id, int64(end)), nil
 	})
@@ -126,7 +129,7 @@ func (l *Log) edge(to offset) (offset, error) {
 func (l *Log) find(o offset) (entry, bool, error) {
 	var found entry
 	ok := false
-	err := l.e.index.entries(l.id, o, l.sealedEnd(), func(e *entry) (bool, error) {
+	err := l.e.index.entries(l.id, o, l.sealed, func(e *entry) (bool, error) {
 		found, ok = *e, true
 		return false, nil
 	})
@@ -148,7 +151,12 @@ func (l *Log) applyTruncate(to offset) error {
 	if err != nil {
 		return err
 	}
+	open, err := l.reopened(to)
+	if err != nil {
+		return err
+	}
 	l.entries = cut(l.entries, to)
+	l.sealed = min(l.sealed, to)
 	if ok && e.base < to {
 		kept, err := l.e.part(&e, to)
 		if err != nil {
@@ -156,6 +164,7 @@ func (l *Log) applyTruncate(to offset) error {
 		}
 		if kept.length > 0 {
 			l.entries = append(l.entries, kept.entry)
+			l.sealed = min(l.sealed, kept.base)
 		}
 	}
 	l.changes.truncated = minOffset(l.changes.truncated, to)
@@ -163,8 +172,36 @@ func (l *Log) applyTruncate(to offset) error {
 	l.truncations++
 	l.written, l.flushed = to, min(l.flushed, to)
 	l.state.epochs = l.state.epochs.truncate(to)
-	l.state.producers.truncate(to)
+	l.state.producers.truncate(to, open)
 	return nil
+}
+
+// reopened are the aborted transactions that a cut takes the marker from: they are open again. Of committed ones nothing
+// is remembered, and nothing depends on them but the last stable offset until their marker comes again.
+func (l *Log) reopened(to offset) ([]AbortedTxn, error) {
+	var out []AbortedTxn
+	bound := l.sealed
+	if to >= bound {
+		bound = to
+	}
+	lower, upper := offsetKey(nil, keyAborted, l.id, to), offsetKey(nil, keyAborted, l.id, bound)
+	err := l.e.index.scan(lower, upper, func(k, v []byte) (bool, error) {
+		_, last, err := decodeOffsetKey(k)
+		if err != nil {
+			return false, err
+		}
+		a, err := decodeAborted(last, v)
+		if err == nil && a.First < to {
+			out = append(out, a)
+		}
+		return true, err
+	})
+	for _, a := range l.state.producers.aborted {
+		if a.Last >= to && a.First < to && (a.Last >= bound || !slices.ContainsFunc(out, func(b AbortedTxn) bool { return a.Last == b.Last })) {
+			out = append(out, a)
+		}
+	}
+	return out, l.e.indexDamage(err)
 }
 
 // minOffset is the smaller one of two of which the first may be none.
