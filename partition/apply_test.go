@@ -2,7 +2,6 @@ package partition
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -54,7 +53,7 @@ func TestDeletedTopicAnswersAllWhoWait(t *testing.T) {
 	all, one := n.send(p, -1, batch("a")), n.send(p, 1, batch("b"))
 	untilWritten(t, p, 2)
 	fired := make(chan struct{}, 1)
-	p.Wait(NewWaiter(func() { fired <- struct{}{} }))
+	p.Wait(NewWaiter(func() { signal(fired) }))
 	deleted := make(chan struct{})
 	go func() {
 		defer close(deleted)
@@ -73,7 +72,7 @@ func TestDeletedTopicAnswersAllWhoWait(t *testing.T) {
 		t.Fatal("the log is still there")
 	}
 	late := make(chan struct{}, 1)
-	p.Wait(NewWaiter(func() { late <- struct{}{} }))
+	p.Wait(NewWaiter(func() { signal(late) }))
 	<-late
 }
 
@@ -132,7 +131,7 @@ func TestFailedDirectoryAnswersStorageErrors(t *testing.T) {
 	n.send(p, -1, batch("a")).waitOK()
 	n.faults.Change(func(h *env.FaultHooks) { h.SyncData = func(string) error { return syscall.EIO } })
 	fired := make(chan struct{}, 1)
-	p.Wait(NewWaiter(func() { fired <- struct{}{} }))
+	p.Wait(NewWaiter(func() { signal(fired) }))
 	n.send(p, -1, batch("b")).waitErr(kafkaproto.ErrKafkaStorageError)
 	<-fired
 	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrKafkaStorageError)
@@ -153,15 +152,7 @@ func TestFullDiskRefusesAppendsAndStillReads(t *testing.T) {
 	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrKafkaStorageError)
 	sees(t, p, 1, "a")
 	n.faults.Set(env.FaultHooks{})
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		n.clock.Advance(2 * time.Second)
-		r := n.send(p, -1, batch("d"))
-		if res := r.wait(); res.Err == nil {
-			break
-		} else if !errors.Is(res.Err, kafkaproto.ErrKafkaStorageError) || time.Now().After(deadline) {
-			t.Fatal(res.Err)
-		}
-	}
+	n.untilRoom(p, batch("d"))
 	sees(t, p, 2, "a", "d")
 }
 

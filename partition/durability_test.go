@@ -1,10 +1,14 @@
 package partition
 
 import (
+	"errors"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/replication"
 )
@@ -16,10 +20,7 @@ func untilWritten(t *testing.T, p *Partition, upTo kafkaproto.Offset) {
 	for p.log.Ends().Written < upTo {
 		p.log.SetListener(func() {
 			p.logMoved()
-			select {
-			case fired <- struct{}{}:
-			default:
-			}
+			signal(fired)
 		})
 		if p.log.Ends().Written >= upTo {
 			break
@@ -143,4 +144,47 @@ func TestTimedOutAppendStaysAndItsRetryFindsIt(t *testing.T) {
 		t.Fatalf("the retry got offset %d", res.BaseOffset)
 	}
 	sees(t, p, 1, "a")
+}
+
+func TestRetryFailsWithTheAppendThatCouldNotBeWritten(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	entered, gate := make(chan struct{}, 1), make(chan struct{})
+	n.faults.Change(func(h *env.FaultHooks) {
+		h.WriteVAt = func(string, int64, int) (int, error) {
+			signal(entered)
+			<-gate
+			return 0, syscall.ENOSPC
+		}
+	})
+	records := build(producer(7, 0, 0, false), "a")
+	first := n.send(p, replication.AcksAll, slices.Clone(records))
+	<-entered
+	retry := n.send(p, replication.AcksLeader, slices.Clone(records))
+	retry.silent()
+	close(gate)
+	first.waitErr(kafkaproto.ErrKafkaStorageError)
+	retry.waitErr(kafkaproto.ErrKafkaStorageError)
+	n.faults.Set(env.FaultHooks{})
+	n.untilRoom(p, batch("b"))
+	sees(t, p, 1, "b")
+	if res := n.send(p, replication.AcksAll, slices.Clone(records)).waitOK(); res.BaseOffset != 1 {
+		t.Fatalf("the retry got offset %d", res.BaseOffset)
+	}
+}
+
+// untilRoom appends as soon as the engine has seen that the disk has room again.
+func (n *testNode) untilRoom(p *Partition, records []byte) {
+	n.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		n.clock.Advance(2 * time.Second)
+		res := n.send(p, replication.AcksAll, slices.Clone(records)).wait()
+		if res.Err == nil {
+			return
+		}
+		if !errors.Is(res.Err, kafkaproto.ErrKafkaStorageError) || time.Now().After(deadline) {
+			n.t.Fatal(res.Err)
+		}
+		runtime.Gosched()
+	}
 }

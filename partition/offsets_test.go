@@ -144,7 +144,7 @@ func TestDeleteRecords(t *testing.T) {
 		n.send(p, -1, batch("a")).waitOK()
 	}
 	fired := make(chan struct{}, 8)
-	w := NewWaiter(func() { fired <- struct{}{} })
+	w := NewWaiter(func() { signal(fired) })
 	p.Wait(w)
 	if low, err := p.DeleteRecords(2); err != nil || low != 2 {
 		t.Fatalf("low watermark %d, %v", low, err)

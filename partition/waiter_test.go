@@ -12,7 +12,7 @@ func TestWaiterFiresOnceUntilArmed(t *testing.T) {
 	n := startNode(t, "always")
 	p, q := n.one("p"), n.one("q")
 	fired := make(chan struct{}, 64)
-	w := NewWaiter(func() { fired <- struct{}{} })
+	w := NewWaiter(func() { signal(fired) })
 	p.Wait(w)
 	q.Wait(w)
 	for range 3 {
@@ -50,7 +50,7 @@ func TestCommitWakesReadersOfCommitted(t *testing.T) {
 		t.Fatalf("read %q", got)
 	}
 	fired := make(chan struct{}, 8)
-	w := NewWaiter(func() { fired <- struct{}{} })
+	w := NewWaiter(func() { signal(fired) })
 	p.Wait(w)
 	n.marker(p, 1, 0, true)
 	<-fired
