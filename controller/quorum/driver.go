@@ -1,8 +1,8 @@
 package quorum
 
 import (
-	"encoding/base64"
 	"context"
+	"encoding/base64"
 	"errors"
 	"syscall"
 	"time"

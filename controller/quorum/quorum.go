@@ -34,9 +34,9 @@ type Options struct {
 	// ClusterID is the id of a cluster that this node would be the first leader of, from meta.properties of a directory
 	// whose metadata was lost. Empty: a new one.
 	ClusterID string
-	Defaults    controller.Defaults
-	Events      Events
-	Logger      *slog.Logger // nil: none
+	Defaults  controller.Defaults
+	Events    Events
+	Logger    *slog.Logger // nil: none
 	// OnFatal is called once, when the state on disk can't be trusted any more (a failed write or sync, a batch that this
 	// version can't read). The process must end; the quorum does nothing more.
 	OnFatal func(error)
