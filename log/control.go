@@ -82,8 +82,13 @@ type walEnd struct {
 	prev     position // file 0: there was none
 	sequence uint64   // of the last frame before that end
 	reason   endReason
-	files    []uint32 // all files with an id below this one's that are to exist, but for those unlinked since
+	// files are all that are to exist then, but for those that are unlinked since, and where each ends: the file that said
+	// so may be gone.
+	files []fileEnd
 }
+
+// fileEnd is where a file's last frame that counts ends.
+type fileEnd struct{ id, end uint32 }
 
 type endReason uint8
 
@@ -102,7 +107,8 @@ func (w *walEnd) encode() []byte {
 	b = append(b, byte(w.reason))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(w.files)))
 	for _, f := range w.files {
-		b = binary.BigEndian.AppendUint32(b, f)
+		b = binary.BigEndian.AppendUint32(b, f.id)
+		b = binary.BigEndian.AppendUint32(b, f.end)
 	}
 	return b
 }
@@ -115,12 +121,12 @@ func (w *walEnd) decode(b []byte) error {
 	w.sequence = binary.BigEndian.Uint64(b[8:])
 	w.reason = endReason(b[16])
 	n := int(binary.BigEndian.Uint32(b[17:]))
-	if b = b[walEndLen:]; n != len(b)/4 || len(b)%4 != 0 {
+	if b = b[walEndLen:]; n != len(b)/8 || len(b)%8 != 0 {
 		return errControl
 	}
-	w.files = make([]uint32, n)
+	w.files = make([]fileEnd, n)
 	for i := range w.files {
-		w.files[i] = binary.BigEndian.Uint32(b[4*i:])
+		w.files[i] = fileEnd{binary.BigEndian.Uint32(b[8*i:]), binary.BigEndian.Uint32(b[8*i+4:])}
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (r *replay) begin(ids []uint32) error {
 	if len(ids) == 0 && r.state.sealed == 0 {
 		reason = endFirst
 	}
-	listed := e.files.ids()
+	listed := e.files.ends()
 	f, pos, err := w.create(&walEnd{prev: r.end, sequence: r.lastSequence, reason: reason, files: listed})
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ type replay struct {
 	lastSequence, maxSequence uint64
 	damage                    []*CorruptionError
 	stopped                   bool // at damage: nothing behind is applied
-	listed                    []uint32
+	listed                    []fileEnd
 	highestNamed              uint32
 	unlinked                  map[uint32]bool
 	lastHole                  map[tp]position
@@ -96,8 +96,8 @@ func (r *replay) open(ids []uint32) error {
 }
 
 func (r *replay) addSealed(id uint32) {
-	if r.e.seal.infos[id] != nil {
-		r.e.files.add(id, nil)
+	if info := r.e.seal.infos[id]; info != nil {
+		r.e.files.add(id, nil).end = info.end
 	}
 }
 
@@ -124,6 +124,11 @@ func (r *replay) link(all []*scanner) {
 		byID[s.id] = s
 		if s.first != nil {
 			newest = s
+		}
+	}
+	if newest != nil {
+		for _, f := range newest.first.files {
+			r.ends[f.id] = int64(f.end)
 		}
 	}
 	for s := newest; s != nil; {
@@ -456,7 +461,8 @@ func (r *replay) checkMissing(ids []uint32) error {
 			missing(id)
 		}
 	}
-	for _, id := range r.listed {
+	for _, f := range r.listed {
+		id := f.id
 		_, there := slices.BinarySearch(ids, id)
 		if !there && !r.unlinked[id] && r.e.seal.infos[id] == nil && id > r.state.sealed {
 			missing(id)

@@ -330,7 +330,8 @@ func (m *maintenance) checkpoint(gone []uint32, deletions bool) error {
 func (w *writer) missing(gone []uint32) []uint32 {
 	there := w.e.files.ids()
 	out := slices.Clone(gone)
-	for _, id := range w.listed {
+	for _, f := range w.listed {
+		id := f.id
 		if _, ok := slices.BinarySearch(there, id); !ok && !slices.Contains(out, id) {
 			out = append(out, id)
 		}

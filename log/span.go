@@ -30,9 +30,9 @@ type file struct {
 	lastUsed uint64
 	unlinked bool
 
+	end int64 // where the last frame ends; set when the file is full, by the writer or a recovery
 	// Of the writer and the syncer.
 	dirSynced bool
-	end       int64 // where the last frame ends; set when the file is full
 	sequence  uint64
 }
 
@@ -157,6 +157,18 @@ func (t *fileTable) ids() []uint32 {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// ends are the files with where each ends.
+func (t *fileTable) ends() []fileEnd {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]fileEnd, 0, len(t.byID))
+	for id, f := range t.byID {
+		out = append(out, fileEnd{id, uint32(f.end)})
+	}
+	slices.SortFunc(out, func(a, b fileEnd) int { return cmp.Compare(a.id, b.id) })
+	return out
 }
 
 func (t *fileTable) closeAll() {

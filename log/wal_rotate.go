@@ -18,7 +18,10 @@ func (w *writer) rotate(reason endReason) error {
 	if w.active != nil {
 		prev = at(w.active.id, w.pos)
 	}
-	listed := w.e.files.ids()
+	if w.active != nil {
+		w.active.end = w.pos
+	}
+	listed := w.e.files.ends()
 	f, pos, err := w.create(&walEnd{prev: prev, sequence: sequence, reason: reason, files: listed})
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ type writer struct {
 	broken bool
 	// rotateNow asks for the active file to be sealed though it is not full.
 	rotateNow atomic.Bool
-	listed    []uint32 // the files that the active one's first frame names
+	listed    []fileEnd // the files that the active one's first frame names
 	toCheck   int64
 	synced    position // what the last header said
 	stopped   chan struct{}

@@ -1,0 +1,32 @@
+package log
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// describeWAL tells what is in the WAL files, for failures.
+func describeWAL(w *world) (out []string) {
+	dir := filepath.Join(testDir, walDir)
+	ids, _ := listFiles(w.mem, dir)
+	for _, id := range ids {
+		s, err := openScanner(w.mem, dir, id)
+		if err != nil {
+			out = append(out, fmt.Sprint(id, err))
+			continue
+		}
+		line := fmt.Sprintf("file %d size %d first %+v %v:", id, s.size, s.first, s.firstErr)
+		for off := int64(fileHeaderLen); off < s.size; {
+			h, _, err := s.frame(off)
+			if err != nil {
+				line += fmt.Sprintf(" [%d: %v]", off, err)
+				off, _ = s.resync(off, s.size)
+				continue
+			}
+			line += fmt.Sprintf(" %d(seq %d synced %s)", off, h.sequence, h.synced)
+			off += h.span()
+		}
+		out = append(out, line)
+	}
+	return out
+}
