@@ -135,12 +135,40 @@ func TestImpossibleFrames(t *testing.T) {
 			if c.closes && err == nil {
 				t.Errorf("answered with %d bytes, want the connection closed", n)
 			}
+			if err != nil {
+				conn.Close()
+				oneLogLine(t, b, conn.LocalAddr().String())
+			}
 			b.alive()
 			witness(t, b, i+1)
 		})
 	}
 	if grown := memory(t, b.pid(), "VmRSS") - before; grown > 100<<20 && !againstKafka {
 		t.Errorf("%d MB more resident than before", grown>>20)
+	}
+}
+
+// oneLogLine: that a connection was closed on its client is worth one line with a reason.
+func oneLogLine(t *testing.T, b *broker, peer string) {
+	t.Helper()
+	if againstKafka {
+		return
+	}
+	var lines []string
+	for range 100 {
+		lines = lines[:0]
+		for line := range strings.Lines(b.logText()) {
+			if strings.Contains(line, peer+" ") {
+				lines = append(lines, line)
+			}
+		}
+		if len(lines) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if len(lines) != 1 || !strings.Contains(lines[0], "reason=") {
+		t.Errorf("the log says of the closed connection:\n%s", strings.Join(lines, ""))
 	}
 }
 

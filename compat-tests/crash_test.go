@@ -75,6 +75,7 @@ type crashLoad struct {
 func newCrashLoad(t *testing.T, b *broker, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
 	createTopic(t, b, topic, partitions)
 	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000),
+		kgo.MetadataMinAge(100*time.Millisecond), // or most of the time goes by without a load
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 	return &crashLoad{
 		t: t, b: b, c: c, topic: topic, partitions: partitions, client: openClient(t, b, opts...),
