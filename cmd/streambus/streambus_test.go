@@ -90,7 +90,6 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		"topic list -b 127.0.0.1:1":        exitFailed,
 		"bench produce -b 127.0.0.1:1":     exitFailed,
 		"produce a --file /does/not/exist": exitFailed,
-		"verify /does/not/exist":           exitFailed,
 	} {
 		code, _, stderr := call(t, "", strings.Fields(args)...)
 		if code != want {
