@@ -63,11 +63,11 @@ func BenchmarkFrames(b *testing.B) {
 	}
 }
 
-// BenchmarkProduce measures the whole path into a log in memory.
+// BenchmarkProduce measures the whole path into a log on disk, not synced.
 func BenchmarkProduce(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
-			broker := startBroker(b)
+			broker := startBroker(b, onDisk())
 			broker.createTopic("t", 1)
 			req := produceRequest("t", 0, recordsOf100(n))
 			req.Acks = 1

@@ -239,17 +239,19 @@ func (c *conn) close(reason error) {
 		return
 	}
 	c.closed, c.reason = true, reason
+	// The queue is taken apart under the lock: what is answered from now on sees that the connection has ended, and
+	// frees itself.
 	var wakes []func()
+	var answered []*request
 	for r := c.head; r != nil; r = r.next {
-		if !r.done && r.wake != nil {
+		switch {
+		case r.done:
+			answered = append(answered, r)
+		case r.wake != nil:
 			wakes = append(wakes, r.wake)
 		}
 	}
-	writing := c.writing
-	var dropped *request
-	if !writing {
-		dropped, c.head, c.tail = c.head, nil, nil
-	}
+	c.head, c.tail = nil, nil
 	c.changed.Broadcast()
 	c.mu.Unlock()
 	c.logClose(reason)
@@ -258,17 +260,8 @@ func (c *conn) close(reason error) {
 	for _, wake := range wakes {
 		wake()
 	}
-	discardAnswered(dropped)
-}
-
-// discardAnswered frees what answered requests hold; those not answered yet free theirs when they complete.
-func discardAnswered(r *request) {
-	for r != nil {
-		next := r.next
-		if r.done {
-			r.discard()
-		}
-		r = next
+	for _, r := range answered {
+		r.discard()
 	}
 }
 

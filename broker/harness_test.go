@@ -46,6 +46,7 @@ type brokerSetup struct {
 	clock    env.Clock
 	events   Events
 	verifier partition.Verifier
+	onDisk   bool
 }
 
 type brokerOption func(*brokerSetup)
@@ -58,6 +59,9 @@ func withConfig(settings ...string) brokerOption {
 func withClock(c env.Clock) brokerOption { return func(s *brokerSetup) { s.clock = c } }
 
 func withEvents(e Events) brokerOption { return func(s *brokerSetup) { s.events = e } }
+
+// onDisk puts the log on a real disk, without fault injection.
+func onDisk() brokerOption { return func(s *brokerSetup) { s.onDisk = true } }
 
 // withOpenTransactions stands for a coordinator that has every transaction open.
 func withOpenTransactions() brokerOption {
@@ -80,10 +84,14 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	must(t, err)
 	b := &testBroker{t: t, env: env.System(), fs: env.NewFaultFS(env.NewMem()), logged: &logBuffer{}}
 	b.env.FS, b.env.Clock = b.fs, set.clock
-	must(t, b.fs.MkdirAll("data"))
-	dir, err := log.OpenDirectory(b.env, "data", 1)
+	path := "data"
+	if set.onDisk {
+		b.env.FS, path = env.System().FS, t.TempDir()
+	}
+	must(t, b.env.FS.MkdirAll(path))
+	dir, err := log.OpenDirectory(b.env, path, 1)
 	must(t, err)
-	b.engine, err = log.Open(log.Options{Directory: dir, Env: b.env, FlushPolicy: log.FlushNever, FileBytes: 4 << 20})
+	b.engine, err = log.Open(log.Options{Directory: dir, Env: b.env, FlushPolicy: log.FlushNever, FileBytes: fileBytes(set.onDisk)})
 	must(t, err)
 	b.manager = partition.NewManager(partition.Options{Env: b.env, NodeID: 1, Engine: b.engine, Config: cfg, Verifier: set.verifier})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,6 +112,14 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 		_ = dir.Close()
 	})
 	return b
+}
+
+// fileBytes keeps WAL files small where they lie in memory, so that tests see them sealed too.
+func fileBytes(onDisk bool) int64 {
+	if onDisk {
+		return log.DefaultFileBytes
+	}
+	return 4 << 20
 }
 
 func must(t testing.TB, err error) {

@@ -53,10 +53,6 @@ func (c *conn) takeReady() *request {
 	defer c.mu.Unlock()
 	if c.closed || c.head == nil || !c.head.done {
 		c.writing = false
-		if c.closed {
-			discardAnswered(c.head)
-			c.head, c.tail = nil, nil
-		}
 		c.changed.Broadcast()
 		return nil
 	}
@@ -102,8 +98,6 @@ func (c *conn) sent(batch *request) {
 func (c *conn) stopWriting() {
 	c.mu.Lock()
 	c.writing = false
-	discardAnswered(c.head)
-	c.head, c.tail = nil, nil
 	c.changed.Broadcast()
 	c.mu.Unlock()
 }
