@@ -30,3 +30,31 @@ func describeWAL(w *world) (out []string) {
 	}
 	return out
 }
+
+// describeControls tells the control records of the WAL files.
+func describeControls(w *world) (out []string) {
+	dir := filepath.Join(testDir, walDir)
+	ids, _ := listFiles(w.mem, dir)
+	for _, id := range ids {
+		s, err := openScanner(w.mem, dir, id)
+		if err != nil {
+			continue
+		}
+		for off := int64(fileHeaderLen); off < s.size; {
+			h, payload, err := s.frame(off)
+			if err != nil {
+				break
+			}
+			if h.kind == frameData {
+				out = append(out, fmt.Sprintf("%d:%d data %s %d-%d", id, off, h.log, h.first, h.last))
+			}
+			for h.kind == frameControl && len(payload) > 0 {
+				c, rest, _ := nextControl(payload)
+				out = append(out, fmt.Sprintf("%d:%d control %d %s %x", id, off, c.kind, c.log, c.body))
+				payload = rest
+			}
+			off += h.span()
+		}
+	}
+	return out
+}

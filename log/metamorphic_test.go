@@ -92,7 +92,7 @@ func TestOperationsLeaveWhatThePlainModelHas(t *testing.T) {
 func (s *simulation) run(ops int) {
 	defer func() {
 		if s.t.Failed() {
-			for _, line := range append(s.trace, describeWAL(s.w)...) {
+			for _, line := range append(append(s.trace, describeWAL(s.w)...), describeControls(s.w)...) {
 				s.t.Log(line)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 var errFileNumbers = errors.New("no file numbers are left")
 
 // rotate opens the next file. Its first frame says where the WAL ended before it, which settles what in the old file
-// counts, and carries the high watermarks that moved.
+// counts. The high watermarks that moved follow.
 func (w *writer) rotate(reason endReason) error {
 	prev, sequence := at(0, 0), w.sequence
 	if w.active != nil {
@@ -32,6 +32,8 @@ func (w *writer) rotate(reason endReason) error {
 		w.e.seal.add(old)
 	}
 	w.use(f, pos)
+	// Behind whatever this round still writes: a checkpoint among it has been made already and must stay true.
+	w.e.pushHighWatermarks()
 	return nil
 }
 
@@ -72,8 +74,6 @@ func (w *writer) begin(f *file, h env.File, end *walEnd) (int64, error) {
 	}
 	f.salt = header.salt
 	body := appendControl(nil, ctlEnd, tp{}, end.encode())
-	high := w.e.high.take(nil)
-	body = append(body, high...)
 	frame := frameHeader{
 		kind: frameControl, at: at(f.id, fileHeaderLen), sequence: w.sequence + 1, synced: w.e.sync.position(),
 		epoch: -1, maxTime: -1, length: uint32(len(body)),
