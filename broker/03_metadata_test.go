@@ -178,7 +178,7 @@ func TestMetadataEpochsAndIDsAreRealOrAbsent(t *testing.T) {
 		if version >= 10 && resp.Topics[0].TopicID == [16]byte{} {
 			t.Errorf("v%d: no topic id", version)
 		}
-		if p.OfflineReplicas != nil && len(p.OfflineReplicas) != 0 {
+		if len(p.OfflineReplicas) != 0 {
 			t.Errorf("v%d: offline replicas %v", version, p.OfflineReplicas)
 		}
 	}
