@@ -16,7 +16,7 @@ import (
 type replay struct {
 	e       *Engine
 	state   engineState
-	rebuild bool
+	rebuild bool // files are missing, as they may be where the index was lost: nobody needed them
 
 	chain []*scanner // files whose frames count, in order
 	torn  []*scanner // newer than the chain, without an intact first frame
@@ -114,69 +114,52 @@ func (r *replay) settle(path string) error {
 	return errors.Join(h.DropCache(), h.Close())
 }
 
-// link follows the files' first frames backwards from the newest intact one: each says where the WAL ended before it.
-// Files that none leads to are void: an earlier recovery cut them off.
+// link finds out which files count: the newest one with an intact first frame, and those that it names. Older ones that
+// it does not name are void: an earlier recovery cut them off.
 func (r *replay) link(all []*scanner) {
 	r.ends = map[uint32]int64{}
-	byID := map[uint32]*scanner{}
 	var newest *scanner
 	for _, s := range all {
-		byID[s.id] = s
 		if s.first != nil {
 			newest = s
 		}
 	}
 	if newest != nil {
-		for _, f := range newest.first.files {
+		r.listed = newest.first.files
+		for _, f := range r.listed {
 			r.ends[f.id] = int64(f.end)
+			r.highestNamed = max(r.highestNamed, f.id)
 		}
 	}
-	for s := newest; s != nil; {
-		r.chain = append(r.chain, s)
-		if s.first == nil {
-			break
-		}
-		prev := s.first.prev
-		r.ends[prev.file()] = prev.off()
-		r.highestNamed = max(r.highestNamed, prev.file())
-		next := byID[prev.file()]
-		if next == nil && prev.file() > r.state.sealed {
-			r.rebuild = true
-			next = r.olderThan(all, prev.file())
-		}
-		s = next
-	}
-	slices.Reverse(r.chain)
 	for _, s := range all {
+		_, named := r.ends[s.id]
 		switch {
 		case newest == nil || s.id > newest.id:
 			r.torn = append(r.torn, s)
-		case !slices.Contains(r.chain, s):
+		case named || s == newest:
+			r.chain = append(r.chain, s)
+		default:
 			s.close()
 		}
 	}
-}
-
-// olderThan is the newest file before one that is gone: in a rebuild, files that nobody needed are missing.
-func (r *replay) olderThan(all []*scanner, id uint32) *scanner {
-	var found *scanner
-	for _, s := range all {
-		if s.id < id && s.first != nil {
-			found = s
+	here := func(id uint32) bool {
+		return slices.ContainsFunc(r.chain, func(s *scanner) bool { return s.id == id })
+	}
+	for _, f := range r.listed {
+		r.rebuild = r.rebuild || f.id > r.state.sealed && !here(f.id)
+	}
+	for _, s := range r.chain {
+		if s.first != nil && s.first.prev != 0 {
+			prev := s.first.prev.file()
+			r.rebuild = r.rebuild || prev > r.state.sealed && !here(prev)
 		}
 	}
-	if found != nil {
-		if _, cut := r.ends[found.id]; !cut {
-			r.ends[found.id] = -1 // the file that says where it ended is gone too: it ends where its frames do
-		}
-	}
-	return found
 }
 
 // file applies one file of the chain.
 func (r *replay) file(s *scanner, newest bool) error {
 	limit, declared := r.ends[s.id]
-	if !declared || limit < 0 || newest {
+	if !declared || newest {
 		limit = s.size
 	}
 	if s.size < limit {
@@ -184,8 +167,7 @@ func (r *replay) file(s *scanner, newest bool) error {
 	}
 	limit = min(limit, s.size)
 	if s.first != nil {
-		r.listed = s.first.files
-		r.link1(s)
+		r.continues(s)
 	}
 	r.e.recovery.Files++
 	r.e.recovery.Bytes += limit
@@ -205,8 +187,8 @@ var (
 	errGap       = errors.New("offsets are missing before this frame")
 )
 
-// link1 checks that the file continues where the one before ended.
-func (r *replay) link1(s *scanner) {
+// continues checks that the file continues where the one before ended.
+func (r *replay) continues(s *scanner) {
 	if !r.stopped && s.first.prev.file() == r.end.file() && s.first.sequence != r.lastSequence && s.first.prev != 0 {
 		r.noteDamage(s, fileHeaderLen, errSequence)
 	}
