@@ -375,6 +375,7 @@ func (s *simulation) crash() {
 	clone := s.w.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: s.rng})
 	s.stop()
 	s.w = s.w.on(clone)
+	left := append(describeWAL(s.w), describeControls(s.w)...)
 	s.reopen()
 	got := s.state()
 	for i := len(s.maybe) - 1; i >= 0; i-- {
@@ -383,6 +384,9 @@ func (s *simulation) crash() {
 			s.durable()
 			return
 		}
+	}
+	for _, line := range left {
+		s.t.Log("left: " + line)
 	}
 	s.t.Fatalf("after a crash: none of the %d states that may be:\n got %v\nlast %v", len(s.maybe), got, s.maybe[len(s.maybe)-1])
 }

@@ -28,9 +28,8 @@ type replay struct {
 	damage                    []*CorruptionError
 	stopped                   bool // at damage: nothing behind is applied
 	listed                    []fileEnd
-	highestNamed              uint32
+	highestNamed, passed      uint32
 	unlinked                  map[uint32]bool
-	lastHole                  map[tp]position
 	inline                    bool
 }
 
@@ -48,7 +47,11 @@ func (r *replay) run(ids []uint32) error {
 		return err
 	}
 	r.end = at(r.state.sealed, r.state.end)
+	if err := r.findUnlinked(); err != nil {
+		return err
+	}
 	for i, s := range r.chain {
+		r.noteMissing(s.id)
 		if err := r.file(s, i == len(r.chain)-1); err != nil {
 			return err
 		}
@@ -154,6 +157,57 @@ func (r *replay) link(all []*scanner) {
 			r.rebuild = r.rebuild || prev > r.state.sealed && !here(prev)
 		}
 	}
+}
+
+// findUnlinked looks for the records of files that were about to go, where a file is missing: they stand in the last
+// two files at most, before the list of a newer one leaves the missing file out.
+func (r *replay) findUnlinked() error {
+	if !r.rebuild {
+		return nil
+	}
+	for _, s := range r.chain[max(0, len(r.chain)-2):] {
+		for off := int64(fileHeaderLen); off < s.size; {
+			h, payload, err := s.frame(off)
+			if err != nil {
+				if isIO(err) {
+					return err
+				}
+				break
+			}
+			for h.kind == frameControl && len(payload) > 0 {
+				c, rest, err := nextControl(payload)
+				if err != nil {
+					return err
+				}
+				if c.kind == ctlUnlink {
+					r.unlinked[binary.BigEndian.Uint32(c.body)] = true
+				}
+				payload = rest
+			}
+			off += h.span()
+		}
+	}
+	return nil
+}
+
+// noteMissing stops the replay before a file if one is missing that should stand between it and the one before: either
+// its directory entry was never made durable, or it was lost.
+func (r *replay) noteMissing(before uint32) {
+	for _, f := range r.listed {
+		if f.id <= r.state.sealed || f.id >= before || f.id <= r.passed || r.unlinked[f.id] {
+			continue
+		}
+		if slices.ContainsFunc(r.chain, func(s *scanner) bool { return s.id == f.id }) {
+			continue
+		}
+		if len(r.damage) < maxDamage {
+			r.damage = append(r.damage, &CorruptionError{
+				File: filepath.Join(r.e.dir, walDir, fileName(f.id)), Detail: errFileGone.Error(),
+			})
+		}
+		r.stopped = r.stopped || !r.e.opts.AcceptCorruption
+	}
+	r.passed = before
 }
 
 // file applies one file of the chain.
@@ -428,7 +482,7 @@ func (r *replay) place(d *CorruptionError) position {
 
 var errFileGone = errors.New("the file is missing")
 
-// checkMissing finds files that are gone and were needed.
+// checkMissing finds sealed files that are gone and were needed.
 func (r *replay) checkMissing(ids []uint32) error {
 	var errs []error
 	missing := func(id uint32) {
@@ -440,13 +494,6 @@ func (r *replay) checkMissing(ids []uint32) error {
 	}
 	for id, info := range r.e.seal.infos {
 		if _, there := slices.BinarySearch(ids, id); !there && info.live > 0 {
-			missing(id)
-		}
-	}
-	for _, f := range r.listed {
-		id := f.id
-		_, there := slices.BinarySearch(ids, id)
-		if !there && !r.unlinked[id] && r.e.seal.infos[id] == nil && id > r.state.sealed {
 			missing(id)
 		}
 	}
