@@ -39,8 +39,8 @@ type logicalLines struct {
 func (l *logicalLines) next() bool {
 	for l.rest != "" {
 		natural := strings.TrimLeft(l.natural(), " \t\f")
-		if natural == "" || natural[0] == '#' || natural[0] == '!' {
-			continue
+		if natural == "" || natural[0] == '#' || natural[0] == '!' || natural == `\` {
+			continue // a line of nothing but a backslash continues nothing: the next one may be a comment
 		}
 		l.first = l.number
 		var joined strings.Builder

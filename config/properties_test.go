@@ -26,6 +26,7 @@ func TestPropertiesSyntaxIsJavas(t *testing.T) {
 		"a=1\\":                    {{"a", "1"}},
 		"a=x # y":                  {{"a", "x # y"}},
 		"a=1\\\n# not a comment":   {{"a", "1# not a comment"}},
+		"\\\n# c\na":               {{"a", ""}},
 		"=b":                       {{"", "b"}},
 		"listeners=PLAINTEXT://:1": {{"listeners", "PLAINTEXT://:1"}},
 	} {
