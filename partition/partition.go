@@ -57,9 +57,12 @@ func (p *Partition) TopicName() string { return p.topic.Load().name }
 // notLeader is why a partition does not serve that this node has a replica of but does not lead.
 var notLeader error = kafkaproto.ErrNotLeaderOrFollower
 
-// lead makes this node the leader for an assignment, or takes a change within the epoch. A new epoch begins at the end
-// of the log, which is told first: no append gets in between.
+// lead makes this node the leader for an assignment. A new epoch begins at the end of the log, which is told first: no
+// append gets in between.
 func (p *Partition) lead(a replication.Assignment) {
+	if p.reassign(a) {
+		return
+	}
 	self := p.manager.nodeID
 	p.role.Lock()
 	ends := p.log.Ends()
@@ -68,18 +71,13 @@ func (p *Partition) lead(a replication.Assignment) {
 	}
 	known, failed := p.log.HighWatermark(), p.manager.engine.Failed()
 	p.mu.Lock()
-	switch {
-	case failed != nil:
+	p.leader = replication.Lead(replication.Start{
+		Self: self, Assignment: a, Rules: p.topic.Load().rules,
+		Own: replication.Ends{Written: ends.Written, Flushed: ends.Flushed}, Next: ends.Next,
+		LogStart: ends.Start, KnownHighWatermark: max(p.leader.HighWatermark(), known),
+	})
+	if p.gone = nil; failed != nil {
 		p.gone = storageError(failed)
-	case p.gone == nil && p.leader.Epoch() == a.Epoch:
-		p.leader.Assign(a)
-	default:
-		p.leader = replication.Lead(replication.Start{
-			Self: self, Assignment: a, Rules: p.topic.Load().rules,
-			Own: replication.Ends{Written: ends.Written, Flushed: ends.Flushed}, Next: ends.Next,
-			LogStart: ends.Start, KnownHighWatermark: max(p.leader.HighWatermark(), known),
-		})
-		p.gone = nil
 	}
 	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
 	news := p.collect(true)
@@ -87,6 +85,18 @@ func (p *Partition) lead(a replication.Assignment) {
 	p.role.Unlock()
 	news.tell()
 	p.logMoved() // what moved between our look at the ends and the new epoch has been reported to the old one
+}
+
+// reassign takes a change within the epoch that this node leads already, and says whether it is one. It takes no turn
+// behind appends that wait for the engine.
+func (p *Partition) reassign(a replication.Assignment) bool {
+	p.mu.Lock()
+	if p.gone != nil || p.leader.Epoch() != a.Epoch {
+		p.mu.Unlock()
+		return false
+	}
+	p.unlockAndTell(p.leader.Assign(a))
+	return true
 }
 
 // retire ends serving: another node leads, the topic is gone, the log can't be opened. Everyone who waits learns why.
