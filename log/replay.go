@@ -216,9 +216,7 @@ func (r *replay) file(s *scanner, newest bool) error {
 	if !declared || newest {
 		limit = s.size
 	}
-	if s.size < limit {
-		r.noteDamage(s, s.size, errFileShort)
-	}
+	short := s.size < limit
 	limit = min(limit, s.size)
 	if s.first != nil {
 		r.continues(s)
@@ -229,10 +227,13 @@ func (r *replay) file(s *scanner, newest bool) error {
 	if err != nil {
 		return err
 	}
-	if !r.applies(s.id) {
-		return nil
+	if r.applies(s.id) {
+		err = r.keep(s, end)
 	}
-	return r.keep(s, end)
+	if short {
+		r.noteDamage(s, s.size, errFileShort)
+	}
+	return err
 }
 
 var (
