@@ -65,7 +65,7 @@ func TestMutatedFramesHarmNobody(t *testing.T) {
 	if slowest > 10*time.Second {
 		t.Errorf("the other client waited %v", slowest)
 	}
-	b.stop()
+	b.verify()
 }
 
 func sendMutants(ctx context.Context, addr string, r *rand.Rand, frames [][]byte, sent, answered *atomic.Int64) {

@@ -210,6 +210,19 @@ func (b *broker) stop() {
 	}
 }
 
+// verify stops the broker and checks its directory offline: every frame, index entry and batch.
+func (b *broker) verify() {
+	b.t.Helper()
+	b.stop()
+	if againstKafka {
+		return
+	}
+	out, err := exec.Command(program, "verify", b.dir).CombinedOutput()
+	if err != nil {
+		b.t.Errorf("streambus verify: %v\n%s", err, lastBytes(out, 4000))
+	}
+}
+
 // alive fails the test if the process has ended.
 func (b *broker) alive() {
 	b.t.Helper()

@@ -55,6 +55,7 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 	idempotent.check(true)
 	plain.check(false)
 	kcat.check()
+	b.verify()
 }
 
 // crashLoad is one franz-go producer that sends numbered lines until its context ends.

@@ -56,6 +56,7 @@ func TestFullDisk(t *testing.T) {
 	b.start() // and the directory is in order
 	w = openWire(t, b.addr)
 	readAll(t, w, "next", 1)
+	b.verify()
 }
 
 // createTopicOrNot creates a topic on a full disk: it may work, for the reserve is there for that.

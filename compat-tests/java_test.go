@@ -123,6 +123,9 @@ func runClient(t testing.TB, stdin string, args ...string) []byte {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, lastBytes(errs.Bytes(), 4000))
 	}
+	if errs.Len() > 0 {
+		t.Logf("%s says\n%s", args[0], lastBytes(errs.Bytes(), 2000))
+	}
 	return out.Bytes()
 }
 
