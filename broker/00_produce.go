@@ -33,7 +33,8 @@ type produce struct {
 	resp    *kmsg.ProduceResponse
 	slots   []produceSlot
 	release func()
-	left    atomic.Int32 // partitions without an answer, and one for the handler
+	left    atomic.Int32          // partitions without an answer, and one for the handler
+	refusal atomic.Pointer[error] // under acks=0: the first error
 }
 
 // produceSlot is one partition of it.
@@ -222,6 +223,7 @@ func (p *produce) addBroker(image *controller.Image, id int32) {
 // refused takes an error under acks=0. Before the handler has returned it makes the request end with the connection;
 // after that the connection is closed at once.
 func (p *produce) refused(err error) {
+	p.refusal.CompareAndSwap(nil, &err)
 	if p.left.Swap(unansweredFailed) == unansweredOver {
 		go p.r.conn.close(errUnanswered(err))
 	}
@@ -239,12 +241,7 @@ func (p *produce) endUnanswered() {
 		p.r.noReply()
 		return
 	}
-	for i := range p.slots {
-		if err := p.slots[i].err; err != nil {
-			p.r.hangUp(errUnanswered(err))
-			return
-		}
-	}
+	p.r.hangUp(errUnanswered(*p.refusal.Load()))
 }
 
 func errUnanswered(err error) error {
