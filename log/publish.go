@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/streambus/streambus/internal/invariants"
 	"github.com/streambus/streambus/kafkaproto"
@@ -241,6 +242,8 @@ func (l *Log) applyStart(to offset) {
 	l.changes.started = true
 	n := search(l.entries, to)
 	l.entries = l.entries[n:]
+	t := &l.state.producers
+	t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < to })
 	if l.written < to {
 		l.written, l.next = to, max(l.next, to)
 		l.truncations++
@@ -279,6 +282,7 @@ func (l *Log) restore(cp *checkpoint) error {
 		}
 	}
 	l.written = cp.meta.next
+	l.start = min(l.start, cp.meta.start) // it may be that of an earlier log of the same name
 	l.applyStart(cp.meta.start)
 	s.producers.aborted = cp.aborted
 	l.state = s

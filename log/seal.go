@@ -275,10 +275,11 @@ type sealing struct {
 	infos map[uint32]*fileInfo
 	// unlinked is how many of the sealer's unlinked files this forgets.
 	unlinked int
+	gone     map[tp]bool
 }
 
 func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
-	b := &sealing{s: s, f: f, infos: map[uint32]*fileInfo{}, sets: map[byte][]keyValue{}}
+	b := &sealing{s: s, f: f, infos: map[uint32]*fileInfo{}, sets: map[byte][]keyValue{}, gone: map[tp]bool{}}
 	s.mu.Lock()
 	for id, info := range s.infos {
 		c := *info
@@ -372,8 +373,8 @@ func (b *sealing) addLive(id uint32, n int64) {
 // undo removes what the file made void: everything of a deleted log, what is below a start, what was truncated.
 func (b *sealing) undo(c *capture) error {
 	ch, id := &c.changes, c.log.id
-	if !ch.deleted && !ch.started && ch.truncated < 0 {
-		return nil
+	if !ch.deleted && !ch.started && ch.truncated < 0 || b.gone[id] {
+		return nil // nothing, or all that the index has of it is gone by an earlier capture: it was deleted and made anew
 	}
 	err := b.s.e.index.runs(id, 0, 1<<62, func(r *run) (bool, error) {
 		cutOff := ch.truncated >= 0 && r.last >= ch.truncated
@@ -391,6 +392,7 @@ func (b *sealing) undo(c *capture) error {
 	}
 	switch {
 	case ch.deleted:
+		b.gone[id] = true
 		for _, kind := range logKeyKinds {
 			b.del(logKey(nil, kind, id), afterLog(nil, kind, id))
 		}
@@ -411,14 +413,16 @@ func (b *sealing) undo(c *capture) error {
 // trimRun writes what truncation left of an older file's run.
 func (b *sealing) trimRun(c *capture, r *run) error {
 	var left run
+	seen := offset(-1) // what is in the index already may still be in memory too
 	err := b.s.e.index.entries(c.log.id, r.base, c.changes.truncated, func(e *entry) (bool, error) {
 		if e.last < c.changes.truncated && e.file == r.file {
 			left.add(e)
+			seen = e.last
 		}
 		return true, nil
 	})
 	for i := range c.entries {
-		if e := &c.entries[i]; e.file == r.file {
+		if e := &c.entries[i]; e.file == r.file && e.last > seen {
 			left.add(e)
 		}
 	}
