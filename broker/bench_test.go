@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"testing"
@@ -73,6 +74,34 @@ func BenchmarkProduce(b *testing.B) {
 			req.Acks = 1
 			b.ReportAllocs()
 			drive(b, broker, frameOf(req, 1), n)
+		})
+	}
+}
+
+// BenchmarkFetch measures answers from the page cache: small ones are read and written, large ones go by sendfile.
+func BenchmarkFetch(b *testing.B) {
+	for _, size := range []int{1 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			broker := startBroker(b, onDisk())
+			broker.createTopic("t", 1)
+			c := broker.dial()
+			for range max(size/100_000, 1) {
+				c.mustProduce("t", 0, string(bytes.Repeat([]byte{'x'}, min(size, 100_000)-100)))
+			}
+			frame := frameOf(fetchRequest("t", 0, 0), 1)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				c.sendRaw(frame)
+				var head [4]byte
+				if _, err := io.ReadFull(c.in, head[:]); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c.in.Discard(int(binary.BigEndian.Uint32(head[:]))); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }
