@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -241,6 +242,9 @@ func (b *broker) cleanup() {
 		select {
 		case <-exited:
 		default:
+			if b.t.Failed() && b.admin != "" {
+				b.t.Logf("what the broker counted of errors:\n%s", b.troubles())
+			}
 			if len(b.wrap) > 0 {
 				syscall.Kill(b.pid(), syscall.SIGKILL)
 			}
@@ -251,6 +255,24 @@ func (b *broker) cleanup() {
 	if b.t.Failed() {
 		b.t.Logf("end of the broker's log:\n%s", tail(b.logPath, 60))
 	}
+}
+
+// troubles are the metrics that count what went wrong.
+func (b *broker) troubles() string {
+	client := http.Client{Timeout: 5 * time.Second}
+	page, err := client.Get("http://" + b.admin + "/metrics")
+	if err != nil {
+		return err.Error()
+	}
+	defer page.Body.Close()
+	var out strings.Builder
+	for lines := bufio.NewScanner(page.Body); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "streambus_") && (strings.Contains(line, "error") || strings.Contains(line, "fail") || strings.Contains(line, "trouble")) {
+			out.WriteString(line + "\n")
+		}
+	}
+	return out.String()
 }
 
 // logText is everything the broker has logged.
