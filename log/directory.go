@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -166,6 +167,7 @@ func (m *metaProperties) encode() string {
 	for _, line := range m.extra {
 		b.WriteString(line + "\n")
 	}
+	fmt.Fprintf(&b, "checksum=%08x\n", crc32.Checksum([]byte(b.String()), crcTable))
 	return b.String()
 }
 
@@ -179,6 +181,12 @@ func (m *metaProperties) decode(text string) error {
 		}
 		if !ok {
 			return fmt.Errorf("%w: line %q", ErrCorrupt, line)
+		}
+		if key == "checksum" {
+			if err := checkMeta(text, value); err != nil {
+				return err
+			}
+			continue
 		}
 		var err error
 		switch strings.TrimSpace(key) {
@@ -200,6 +208,16 @@ func (m *metaProperties) decode(text string) error {
 		}
 	}
 	return checkMetaVersion(version)
+}
+
+// checkMeta compares the checksum with the lines before it. A file without that line, as Kafka writes it, is taken as it
+// is; who edits one by hand removes the line.
+func checkMeta(text, value string) error {
+	before, _, _ := strings.Cut(text, "checksum=")
+	if fmt.Sprintf("%08x", crc32.Checksum([]byte(before), crcTable)) != value {
+		return fmt.Errorf("%w: checksum (remove that line if the file was edited by hand)", ErrCorrupt)
+	}
+	return nil
 }
 
 func checkMetaVersion(text string) error {

@@ -1,0 +1,260 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+// Report is what Verify found.
+type Report struct {
+	Files, Frames, Batches, Entries, Logs int
+	Bytes                                 int64
+	Quarantined                           []kafkaproto.TopicPartition
+	// Torn is where the WAL ends if a crash left something unfinished behind it: no damage, the next start cuts it off.
+	Torn string
+	// Problems are everything that is not as it was written; CorruptionError where a place can be named.
+	Problems []error
+}
+
+// Verify reads a stopped directory and changes nothing: every frame and every batch of every file, every entry of the
+// index against the frame it points to, and the other way round what the index lacks. The error is about what could not
+// be looked at (a directory in use wraps ErrLocked); damage is in the report.
+func Verify(f env.FS, dir string) (Report, error) {
+	if _, err := f.List(dir); err != nil {
+		return Report{}, err
+	}
+	lock, err := lockDir(f, dir)
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verifier{fs: f, dir: dir, frames: map[position]verified{}}
+	err = v.run()
+	return v.report, errors.Join(err, lock.Close())
+}
+
+type verifier struct {
+	fs     env.FS
+	dir    string
+	report Report
+	frames map[position]verified // data frames by where their payload begins
+	infos  map[uint32]fileInfo
+	state  engineState
+}
+
+// verified is a data frame that was read and found intact.
+type verified struct {
+	log         tp
+	first, last offset
+	length      uint32
+}
+
+func (v *verifier) problem(err error) { v.report.Problems = append(v.report.Problems, err) }
+
+func (v *verifier) run() error {
+	if data, err := v.fs.ReadFile(filepath.Join(v.dir, metaFile)); err != nil {
+		v.problem(fmt.Errorf("%s: %w", metaFile, err))
+	} else if err := new(metaProperties).decode(string(data)); err != nil {
+		v.problem(fmt.Errorf("%s: %w", metaFile, err))
+	}
+	ids, err := listFiles(v.fs, filepath.Join(v.dir, walDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x, err := v.openIndex()
+	if err != nil {
+		v.problem(err)
+	} else {
+		defer func() { _ = x.close() }()
+	}
+	if err := v.files(ids); err != nil {
+		return err
+	}
+	if x == nil {
+		return nil
+	}
+	if err := v.entries(x); err != nil {
+		v.problem(fmt.Errorf("%w: %w", errIndexLost, err))
+	}
+	return nil
+}
+
+func (v *verifier) openIndex() (*index, error) {
+	if _, err := v.fs.List(filepath.Join(v.dir, indexDir)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errIndexLost, err)
+	}
+	var fatal error
+	x, err := openIndex(v.fs, v.dir, true, func(err error) { fatal = err })
+	if err != nil {
+		return nil, errors.Join(err, fatal)
+	}
+	v.infos = map[uint32]fileInfo{}
+	err = x.scan([]byte{keyFile}, []byte{keyFile + 1}, func(k, val []byte) (bool, error) {
+		var f fileInfo
+		err := f.decode(k, val)
+		v.infos[f.id] = f
+		return true, err
+	})
+	if err == nil {
+		var state []byte
+		if state, err = x.get([]byte{keyEngine}); err == nil && state != nil {
+			err = v.state.decode(state)
+		}
+	}
+	if err == nil {
+		err = x.db.CheckLevels(&pebble.CheckLevelsStats{})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", errIndexLost, err), x.close())
+	}
+	return x, nil
+}
+
+// files reads the WAL files. Sealed ones must be intact to their end; of the others, damage at or above what was known to
+// be durable is what a crash leaves.
+func (v *verifier) files(ids []uint32) error {
+	var durable position
+	var open []*CorruptionError
+	for _, id := range ids {
+		info, sealed := v.infos[id]
+		if id <= v.state.sealed && !sealed {
+			continue // dead, about to be removed
+		}
+		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id)
+		if err != nil {
+			v.problem(err)
+			continue
+		}
+		limit := s.size
+		if sealed {
+			limit = info.end
+		}
+		bad := v.file(s, min(limit, s.size), &durable)
+		if s.size < limit {
+			bad = append(bad, s.damage(s.size, errFileShort))
+		}
+		s.close()
+		if !sealed {
+			open = append(open, bad...)
+			continue
+		}
+		for _, c := range bad {
+			v.problem(c)
+		}
+	}
+	for id, info := range v.infos {
+		if _, there := slices.BinarySearch(ids, id); !there && info.live > 0 {
+			v.problem(&CorruptionError{File: fileName(id), Detail: errFileGone.Error()})
+		}
+	}
+	r := replay{}
+	for _, c := range open {
+		if r.place(c) < durable {
+			v.problem(c)
+		} else if v.report.Torn == "" {
+			v.report.Torn = fmt.Sprintf("%s at %d", c.File, c.Position)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) file(s *scanner, limit int64, durable *position) (bad []*CorruptionError) {
+	v.report.Files++
+	v.report.Bytes += limit
+	if s.firstErr != nil {
+		bad = append(bad, s.damage(0, s.firstErr))
+	}
+	for off := int64(fileHeaderLen); off < limit; {
+		h, _, err := s.frame(off)
+		if err != nil {
+			if len(bad) < maxDamage {
+				bad = append(bad, s.damage(off, err))
+			}
+			if off, err = s.resync(off, limit); err != nil {
+				return append(bad, s.damage(off, err))
+			}
+			continue
+		}
+		*durable = max(*durable, h.synced)
+		v.report.Frames++
+		v.report.Batches += int(h.batches)
+		if h.kind == frameData {
+			v.frames[at(s.id, off+frameHeaderLen)] = verified{h.log, h.first, h.last, h.length}
+		}
+		off += h.span()
+	}
+	return bad
+}
+
+// entries checks every key of the index.
+func (v *verifier) entries(x *index) error {
+	return x.scan([]byte{0}, []byte{0xff}, func(k, val []byte) (bool, error) {
+		switch k[0] {
+		case keyEntry:
+			return true, v.entry(k, val)
+		case keyMeta:
+			return true, v.meta(k, val)
+		case keyRun:
+			_, last, err := decodeOffsetKey(k)
+			if err == nil {
+				err = new(run).decode(last, val)
+			}
+			return true, err
+		case keyAborted:
+			_, last, err := decodeOffsetKey(k)
+			if err == nil {
+				_, err = decodeAborted(last, val)
+			}
+			return true, err
+		case keyState:
+			return true, new(logState).decode(val)
+		}
+		return true, nil
+	})
+}
+
+func (v *verifier) entry(k, val []byte) error {
+	id, last, err := decodeOffsetKey(k)
+	if err != nil {
+		return err
+	}
+	var e entry
+	if err := e.decode(last, val); err != nil {
+		return err
+	}
+	v.report.Entries++
+	f, ok := v.frames[at(e.file, int64(e.pos))]
+	if !ok || f.log != id || e.base < f.first || e.last > f.last || e.length > f.length {
+		v.problem(&CorruptionError{
+			File: fileName(e.file), Position: int64(e.pos), Known: true, Log: id, First: e.base, Last: e.last,
+			Detail: "the index points here, and the frame is not what it says",
+		})
+	}
+	return nil
+}
+
+func (v *verifier) meta(k, val []byte) error {
+	id, err := decodeLogKey(k)
+	if err != nil {
+		return err
+	}
+	var m meta
+	if err := m.decode(val); err != nil {
+		return err
+	}
+	v.report.Logs++
+	if m.quarantined != 0 {
+		v.report.Quarantined = append(v.report.Quarantined, id)
+	}
+	return nil
+}
