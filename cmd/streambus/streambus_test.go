@@ -90,6 +90,7 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		"topic list -b 127.0.0.1:1":        exitFailed,
 		"bench produce -b 127.0.0.1:1":     exitFailed,
 		"produce a --file /does/not/exist": exitFailed,
+		"verify /does/not/exist":           exitFailed,
 	} {
 		code, _, stderr := call(t, "", strings.Fields(args)...)
 		if code != want {
@@ -284,5 +285,58 @@ func TestJoinedErrorsAreALineEach(t *testing.T) {
 	err := errors.Join(errors.New("a"), errors.Join(errSilent, &cli.UsageError{Err: errors.New("b")}))
 	if code := exitCode(err, &w); code != exitUsage || w.String() != "streambus: a\nstreambus: b\n" {
 		t.Errorf("%d %q", code, w.String())
+	}
+}
+
+func TestADirectoryIsVerified(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg, _, err := config.Load(config.Sources{Flags: map[string]string{
+		"log.dirs": dir, "listeners": "PLAINTEXT://127.0.0.1:0", "cluster.listener": "127.0.0.1:0", "admin.listener": "127.0.0.1:0",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := startNode(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "x\ny\n", "produce", "a", "-b", n.Addr())
+	if code, _, stderr := call(t, "", "verify", dir); code != exitFailed || !strings.Contains(stderr, "in use") {
+		t.Errorf("while a broker has it: %d %s", code, stderr)
+	}
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "", "verify", dir); !strings.Contains(out, "no problems") {
+		t.Errorf("stopped: %s", out)
+	}
+	damage(t, filepath.Join(dir, "wal"))
+	code, out, _ := call(t, "", "verify", dir, "-o", "json")
+	var found struct{ Problems []string }
+	if err := json.Unmarshal([]byte(out), &found); err != nil || code != exitFailed || len(found.Problems) == 0 {
+		t.Errorf("damaged: %d %v %s", code, err, out)
+	}
+}
+
+// damage turns every byte in the middle of what a directory's files hold.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		name := filepath.Join(dir, f.Name())
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := len(bytes.TrimRight(b, "\x00"))
+		for i := used / 3; i < used*2/3; i++ {
+			b[i] ^= 0xff
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

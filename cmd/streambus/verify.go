@@ -1,5 +1,3 @@
-//go:build verify
-
 package main
 
 import (
@@ -19,7 +17,8 @@ func newVerify(a *app) *cobra.Command {
 		Use:   "verify DIR",
 		Short: "Check a data directory that no broker has open",
 		Long: `Reads all that is in a data directory and checks it: checksums, order, and whether the index and the log agree. It
-changes nothing. The exit code is 1 if anything was found.`,
+changes nothing. The exit code is 1 if anything was found; what a crash left unfinished at the end of the log is no
+damage, the next start cuts it off.`,
 		Example: `  streambus verify ./data
   streambus verify /var/lib/streambus -o json`,
 		Args: takes(1, 1),
@@ -50,20 +49,25 @@ changes nothing. The exit code is 1 if anything was found.`,
 }
 
 type verified struct {
-	Directory string   `json:"directory"`
-	Files     int      `json:"files"`
-	Frames    int      `json:"frames"`
-	Batches   int      `json:"batches"`
-	Entries   int      `json:"indexEntries"`
-	Logs      int      `json:"logs"`
-	Bytes     int64    `json:"bytes"`
-	Problems  []string `json:"problems"`
+	Directory   string   `json:"directory"`
+	Files       int      `json:"files"`
+	Frames      int      `json:"frames"`
+	Batches     int      `json:"batches"`
+	Entries     int      `json:"indexEntries"`
+	Logs        int      `json:"logs"`
+	Bytes       int64    `json:"bytes"`
+	Torn        string   `json:"torn,omitempty"` // where the log ends, if a crash left something unfinished behind it
+	Quarantined []string `json:"quarantined,omitempty"`
+	Problems    []string `json:"problems"`
 }
 
 func newVerified(dir string, r log.Report) *verified {
 	v := &verified{
 		Directory: dir, Files: r.Files, Frames: r.Frames, Batches: r.Batches, Entries: r.Entries, Logs: r.Logs, Bytes: r.Bytes,
-		Problems: []string{},
+		Torn: r.Torn, Problems: []string{},
+	}
+	for _, id := range r.Quarantined {
+		v.Quarantined = append(v.Quarantined, id.String())
 	}
 	for _, p := range r.Problems {
 		v.Problems = append(v.Problems, p.Error())
@@ -75,6 +79,12 @@ func newVerified(dir string, r log.Report) *verified {
 func (v *verified) WriteTable(w io.Writer) error {
 	for _, p := range v.Problems {
 		fmt.Fprintln(w, p)
+	}
+	if v.Torn != "" {
+		fmt.Fprintf(w, "the log ends at %s; what a crash left behind it is cut off at the next start\n", v.Torn)
+	}
+	for _, id := range v.Quarantined {
+		fmt.Fprintf(w, "in quarantine: %s\n", id)
 	}
 	found := "no problems"
 	if n := len(v.Problems); n > 0 {
