@@ -25,11 +25,12 @@ type brokerMetrics struct {
 	fetched     prometheus.Counter
 	errors      *prometheus.CounterVec
 
-	byKey sync.Map // int16 -> prometheus.Observer: finding one by its label costs more than observing
+	byKey *sync.Map // int16 -> prometheus.Observer: finding one by its label costs more than observing
 }
 
 func newBrokerMetrics(r *prometheus.Registry) brokerMetrics {
 	m := brokerMetrics{
+		byKey: new(sync.Map),
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "streambus_connections", Help: "Connections of clients now."}, []string{"listener"}),
 		handling: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -24,12 +24,9 @@ var modules = map[string]struct {
 	"github.com/klauspost/compress":           {[]string{"kafkaproto"}, "gzip, snappy, zstd: one place that knows codecs"},
 	"github.com/pierrec/lz4":                  {[]string{"kafkaproto"}, "lz4"},
 	"github.com/spf13/cobra":                  {[]string{"cmd/streambus"}, "the command line; cli has no flags"},
-	"github.com/spf13/pflag":                  {[]string{"cmd/streambus"}, "cobra's flags"},
 	"github.com/prometheus/client_golang":     {[]string{"telemetry"}, "metrics; lower layers fire events"},
 	"github.com/HdrHistogram/hdrhistogram-go": {[]string{"bench"}, "latency percentiles"},
-	"github.com/olekukonko/tablewriter":       {[]string{"cli", "cmd/streambus"}, "tables"},
 	"golang.org/x/sys":                        {[]string{"internal/env", "broker"}, "pwritev, fallocate, sendfile"},
-	"golang.org/x/term":                       {[]string{"cli", "cmd/streambus"}, "is this a terminal"},
 	"gopkg.in/yaml.v3":                        {[]string{"cli", "cmd/streambus"}, "-o yaml"},
 }
 
