@@ -313,3 +313,31 @@ func TestEveryPartitionHasItsOwnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestRetentionGoesByTheLogsTime: old timestamps of the client's expire a topic of CreateTime, not one of LogAppendTime.
+func TestRetentionGoesByTheLogsTime(t *testing.T) {
+	notKafka(t) // it first looks after 30 s
+	b := startBroker(t, "--set", "log.retention.check.interval.ms=100")
+	createTopic(t, b, "created", 1, "retention.ms", "3600000")
+	createTopic(t, b, "appended", 1, "retention.ms", "3600000", "message.timestamp.type", "LogAppendTime")
+	w := openWire(t, b.addr)
+	old := plainBatch([]byte("a"), []byte("b"))
+	old.first -= (100 * 24 * time.Hour).Milliseconds()
+	w.mustProduce(t, "appended", 0, old.bytes())
+	w.mustProduce(t, "created", 0, old.bytes())
+	const latest, earliest = -1, -2
+	deadline := time.Now().Add(30 * time.Second)
+	for listOffset(t, w, "created", earliest, 0).Offset != 2 {
+		if time.Now().After(deadline) {
+			t.Fatal("records of a hundred days ago are still there")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if end := listOffset(t, w, "created", latest, 0).Offset; end != 2 {
+		t.Errorf("the end moved to %d", end)
+	}
+	time.Sleep(300 * time.Millisecond) // some more rounds
+	if first := listOffset(t, w, "appended", earliest, 0).Offset; first != 0 {
+		t.Errorf("records appended just now are gone up to %d", first)
+	}
+}
