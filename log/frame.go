@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"hash/fnv"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -164,11 +165,19 @@ func checkBatches(payload []byte) error {
 	return nil
 }
 
+// saltOf is what the CRCs of a file's frames start from. It hangs on the directory's random id, so that no payload that a
+// producer makes up can pass for a frame, and not on the file's header, so that damage there leaves the frames readable.
+func saltOf(directory [16]byte, file uint32) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(directory[:])
+	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, file))
+	return h.Sum64()
+}
+
 // fileHeader opens every WAL file. docs/format/wal.md shows the bytes.
 type fileHeader struct {
 	id        uint32
 	directory [16]byte
-	salt      uint64
 	created   int64 // ms
 }
 
@@ -179,7 +188,6 @@ func (h *fileHeader) encode() []byte {
 	be.PutUint16(b[8:], formatVersion)
 	be.PutUint32(b[12:], h.id)
 	copy(b[16:32], h.directory[:])
-	be.PutUint64(b[32:], h.salt)
 	be.PutUint64(b[40:], uint64(h.created))
 	be.PutUint32(b[60:], crc32.Checksum(b[:60], crcTable))
 	return b
@@ -197,7 +205,6 @@ func (h *fileHeader) decode(b []byte) error {
 	}
 	h.id = be.Uint32(b[12:])
 	copy(h.directory[:], b[16:32])
-	h.salt = be.Uint64(b[32:])
 	h.created = int64(be.Uint64(b[40:]))
 	return nil
 }

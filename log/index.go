@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -31,7 +32,10 @@ var errIndexLost = errors.New("the index is damaged")
 
 // indexLogger swallows Pebble's chatter, and does not return from Fatalf: Pebble would go on as if what failed had
 // succeeded. The goroutine is parked; whoever waits for it gets its error from the engine's failure.
-type indexLogger struct{ fatal func(error) }
+type indexLogger struct {
+	fatal func(error)
+	open  *atomic.Bool // set once the index is open: before, it is the opening that fails and not the directory
+}
 
 func (indexLogger) Infof(string, ...any)  {}
 func (indexLogger) Errorf(string, ...any) {}
@@ -48,12 +52,14 @@ const (
 
 func indexOptions(f env.FS, readOnly bool, fatal func(error)) *pebble.Options {
 	o := &pebble.Options{
-		FS: f.VFS(), Logger: indexLogger{fatal}, ReadOnly: readOnly,
+		FS: f.VFS(), Logger: indexLogger{fatal, &atomic.Bool{}}, ReadOnly: readOnly,
 		DisableWAL: true, CacheSize: indexCache, MemTableSize: indexMemTable, MaxOpenFiles: indexFiles,
 		FormatMajorVersion:         pebble.FormatNewest,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 	}
 	o.Levels[0].BlockSize = 8 << 10
+	// By default Pebble ends the process when a read finds damage; here the read returns an error.
+	o.EventListener = &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}}
 	o.EnsureDefaults()
 	return o
 }
@@ -69,13 +75,7 @@ func openIndex(f env.FS, dir string, readOnly bool, fatal func(error)) (*index, 
 }
 
 func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		// Pebble trusts parts of its files that have no checksum.
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("%w: %v", errIndexLost, r)
-		}
-	}()
-	db, err = pebble.Open(dir, o)
+	db, err = tryPebble(dir, o)
 	if err == nil {
 		return db, nil
 	}
@@ -83,6 +83,40 @@ func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
 	return nil, fmt.Errorf("%w: %w", errIndexLost, err)
+}
+
+// tryPebble opens the instance in a goroutine of its own, which is left parked if Pebble finds its files beyond hope.
+func tryPebble(dir string, o *pebble.Options) (*pebble.DB, error) {
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	outer := o.Logger
+	o.Logger = indexLogger{func(err error) {
+		select {
+		case done <- opened{nil, err}:
+		default:
+		}
+		if l, ok := outer.(indexLogger); ok && l.open != nil && l.open.Load() {
+			l.fatal(err)
+		}
+	}, nil}
+	go func() {
+		defer func() {
+			// Pebble trusts parts of its files that have no checksum.
+			if r := recover(); r != nil {
+				done <- opened{nil, fmt.Errorf("%w: %v", errIndexLost, r)}
+			}
+		}()
+		db, err := pebble.Open(dir, o)
+		done <- opened{db, err}
+	}()
+	r := <-done
+	if l, ok := outer.(indexLogger); ok && l.open != nil && r.err == nil {
+		l.open.Store(true)
+	}
+	return r.db, r.err
 }
 
 // isDisk tells errors of the disk and of permissions, which making the index anew would not cure.

@@ -82,7 +82,7 @@ func (r *replay) open(ids []uint32) error {
 		if err := r.settle(filepath.Join(dir, fileName(id))); err != nil {
 			return err
 		}
-		s, err := openScanner(r.e.fs, dir, id)
+		s, err := openScanner(r.e.fs, dir, id, r.e.opts.Directory.ID())
 		if err != nil {
 			return err
 		}
@@ -312,7 +312,7 @@ func (r *replay) durableAhead(s *scanner, off int64) position {
 		if t.id == s.id {
 			from = off
 		}
-		look := scanner{id: t.id, path: t.path, handle: t.handle, size: t.size, header: t.header}
+		look := scanner{id: t.id, path: t.path, handle: t.handle, size: t.size, salt: t.salt}
 		for {
 			next, err := look.resync(from, t.size)
 			if err != nil || next >= t.size {
@@ -418,7 +418,7 @@ func (r *replay) keep(s *scanner, end int64) error {
 	if err != nil {
 		return err
 	}
-	f.salt, f.dirSynced, f.end, f.sequence = s.header.salt, true, end, r.lastSequence
+	f.salt, f.dirSynced, f.end, f.sequence = s.salt, true, end, r.lastSequence
 	e.flow.addUnsealed(alignUp(end))
 	e.seal.add(f)
 	if r.inline && !r.stopped {

@@ -21,6 +21,7 @@ type scanner struct {
 	handle env.File
 	size   int64
 	header fileHeader
+	salt   uint64
 	// first is the file's first record, if header and first frame are intact; firstEnd is where that frame ends.
 	first    *walEnd
 	firstErr error
@@ -30,8 +31,8 @@ type scanner struct {
 }
 
 // openScanner opens a file and reads its header and its first frame. Damage there is no error but noted in firstErr.
-func openScanner(fs env.FS, dir string, id uint32) (*scanner, error) {
-	s := &scanner{id: id, path: filepath.Join(dir, fileName(id))}
+func openScanner(fs env.FS, dir string, id uint32, directory [16]byte) (*scanner, error) {
+	s := &scanner{id: id, salt: saltOf(directory, id), path: filepath.Join(dir, fileName(id))}
 	h, err := fs.Open(s.path)
 	if err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func (s *scanner) frame(off int64) (frameHeader, []byte, error) {
 		return h, nil, err
 	}
 	payload := whole[frameHeaderLen:]
-	return h, payload, checkFrame(&h, whole[:frameHeaderLen], payload, s.header.salt)
+	return h, payload, checkFrame(&h, whole[:frameHeaderLen], payload, s.salt)
 }
 
 // resync finds the next place behind off where an intact frame is, limit if there is none.

@@ -47,6 +47,8 @@ type verifier struct {
 	frames map[position]verified // data frames by where their payload begins
 	infos  map[uint32]fileInfo
 	state  engineState
+	// directory is the directory's id, on which the frames' checksums hang.
+	directory [16]byte
 }
 
 // verified is a data frame that was read and found intact.
@@ -61,8 +63,12 @@ func (v *verifier) problem(err error) { v.report.Problems = append(v.report.Prob
 func (v *verifier) run() error {
 	if data, err := v.fs.ReadFile(filepath.Join(v.dir, metaFile)); err != nil {
 		v.problem(fmt.Errorf("%s: %w", metaFile, err))
-	} else if err := new(metaProperties).decode(string(data)); err != nil {
-		v.problem(fmt.Errorf("%s: %w", metaFile, err))
+	} else {
+		var m metaProperties
+		if err := m.decode(string(data)); err != nil {
+			v.problem(fmt.Errorf("%s: %w", metaFile, err))
+		}
+		v.directory = m.directory
 	}
 	ids, err := listFiles(v.fs, filepath.Join(v.dir, walDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +136,7 @@ func (v *verifier) files(ids []uint32) error {
 		if id <= v.state.sealed && !sealed {
 			continue // dead, about to be removed
 		}
-		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id)
+		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id, v.directory)
 		if err != nil {
 			v.problem(err)
 			continue

@@ -70,9 +70,9 @@ func (w *writer) create(end *walEnd) (*file, int64, error) {
 
 func (w *writer) begin(f *file, h env.File, end *walEnd) (int64, error) {
 	header := fileHeader{
-		id: f.id, directory: w.e.opts.Directory.ID(), salt: w.e.env.Rand.Uint64(), created: w.e.env.Clock.Now().UnixMilli(),
+		id: f.id, directory: w.e.opts.Directory.ID(), created: w.e.env.Clock.Now().UnixMilli(),
 	}
-	f.salt = header.salt
+	f.salt = saltOf(header.directory, f.id)
 	body := appendControl(nil, ctlEnd, tp{}, end.encode())
 	frame := frameHeader{
 		kind: frameControl, at: at(f.id, fileHeaderLen), sequence: w.sequence + 1, synced: w.e.sync.position(),
