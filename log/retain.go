@@ -22,10 +22,11 @@ type maintenance struct {
 	done     chan struct{}
 	retained time.Time
 
-	mu   sync.Mutex
-	dead map[uint32]int64 // bytes per file that have died since the last seal, by what was deleted or advanced
-	work bool             // something may be unlinked
-	disk sync.Mutex
+	mu        sync.Mutex
+	dead      map[uint32]int64 // bytes per file that have died since the last seal, by what was deleted or advanced
+	work      bool             // something may be unlinked
+	uncounted bool
+	disk      sync.Mutex
 }
 
 func (m *maintenance) init() {
@@ -212,6 +213,12 @@ func (l *Log) retainFrom(now time.Time) (offset, error) {
 
 // noteRuns counts what dies in sealed files when the log loses from to to, so that it is known when a file may go.
 func (m *maintenance) noteRuns(id tp, from, to offset) {
+	// What is in full files that are not sealed yet can't be counted: then the active file is sealed in any case.
+	if unsealed, _ := m.e.seal.stats(); unsealed > 1 {
+		m.mu.Lock()
+		m.work, m.uncounted = true, true
+		m.mu.Unlock()
+	}
 	err := m.e.index.runs(id, from, to, func(r *run) (bool, error) {
 		if r.last < to {
 			m.mu.Lock()
@@ -244,7 +251,8 @@ func (m *maintenance) mayFree() bool {
 		return false
 	}
 	m.work = false
-	free := false
+	free := m.uncounted
+	m.uncounted = false
 	s := &m.e.seal
 	s.mu.Lock()
 	for id, dead := range m.dead {
