@@ -378,7 +378,7 @@ func (l *Log) checkpointNow() (checkpoint, bool) {
 		return checkpoint{}, false
 	}
 	bound := l.sealed
-	cp := checkpoint{meta: l.meta(), state: l.state.encode(pickWritten)}
+	cp := checkpoint{meta: l.meta(), state: l.state.encode()}
 	err := l.e.index.scan(offsetKey(nil, keyAborted, l.id, l.start), offsetKey(nil, keyAborted, l.id, bound), func(k, v []byte) (bool, error) {
 		_, last, err := decodeOffsetKey(k)
 		if err != nil {

@@ -74,7 +74,7 @@ func (s *sealer) capture(l *Log) {
 		c.meta = m.encode()
 		c.entries = inFile(l.entries, id)
 		if l.changes.state && l.state != nil {
-			c.state = l.state.encode(pickWritten)
+			c.state = l.state.encode()
 			c.aborted = l.state.producers.aborted
 		}
 	}

@@ -53,16 +53,10 @@ func (m *meta) decode(b []byte) error {
 	return nil
 }
 
-// pick chooses which of a producer's two states is encoded.
-type pick func(*producer) *producerData
-
-func pickWritten(p *producer) *producerData  { return &p.written }
-func pickAssigned(p *producer) *producerData { return &p.assigned }
-
-// encode writes epochs and producers, sorted, so that equal states have equal bytes. Transactions whose marker is above the high
+// encode writes epochs and producers as they are written, sorted, so that equal states have equal bytes. Transactions whose marker is above the high
 // watermark are not kept: what depends on the moment would make a rebuilt index differ, and readers skip aborted ones by
 // the aborted transactions anyway.
-func (s *logState) encode(of pick) []byte {
+func (s *logState) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(len(s.epochs)))
 	for _, e := range s.epochs {
 		b = binary.AppendVarint(b, int64(e.epoch))
@@ -70,14 +64,14 @@ func (s *logState) encode(of pick) []byte {
 	}
 	ids := make([]kafkaproto.ProducerID, 0, len(s.producers.byID))
 	for id, p := range s.producers.byID {
-		if of(p).epoch >= 0 {
+		if p.written.epoch >= 0 {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
 	b = binary.AppendUvarint(b, uint64(len(ids)))
 	for _, id := range ids {
-		b = of(s.producers.byID[id]).encode(b, id)
+		b = s.producers.byID[id].written.encode(b, id)
 	}
 	return b
 }

@@ -1,0 +1,60 @@
+package log
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func TestDamageBelowWhatWasSyncedStopsTheStartUntilItIsAccepted(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FileBytes = 1 << 20 })
+	l, other := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
+	for range 5 {
+		mustAppend(t, l, spec{n: 2, size: 500})
+		mustAppend(t, other, spec{n: 1, size: 100})
+		flush(t, e)
+	}
+	l.mu.Lock()
+	third := l.entries[2]
+	l.mu.Unlock()
+	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
+	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteVAt([][]byte{{0xff, 0xff}}, int64(third.pos)+200); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.SyncData()
+	_ = f.Close()
+	w2 := w.on(crashed)
+	_, _, err = w2.tryOpen(nil)
+	var c *CorruptionError
+	if !errors.As(err, &c) || !errors.Is(err, ErrCorrupt) || !c.Known || c.Log != l.ID() || c.First != 4 || c.Last != 5 ||
+		c.Position != int64(third.pos)-frameHeaderLen {
+		t.Fatalf("start: %v", err)
+	}
+	for range 2 {
+		e2 := w2.open(func(o *Options) { o.AcceptCorruption = true })
+		l2, _ := e2.Log(l.ID())
+		r, err := l2.Read(ReadRequest{From: 0, UpTo: 100, MaxBytes: 1 << 20})
+		if err != nil || r.Next != 4 {
+			t.Fatalf("read before the hole: %+v %v", r, err)
+		}
+		r.Release()
+		if _, err := l2.Read(ReadRequest{From: 4, UpTo: 100, MaxBytes: 1 << 20}); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("read in the hole: %v", err)
+		}
+		if got := len(readAll(t, l2, 6, 1<<20)); got != 2 {
+			t.Fatalf("read behind the hole: %d batches", got)
+		}
+		o2, _ := e2.Log(other.ID())
+		if got := len(readAll(t, o2, 0, 1<<20)); got != 5 {
+			t.Fatalf("other log: %d batches", got)
+		}
+		closeEngine(t, e2)
+	}
+}
