@@ -31,9 +31,7 @@ func TestWhatIsAppendedIsReadBackAlsoAfterRestart(t *testing.T) {
 		}
 	}
 	check(e)
-	if e.Stats().Seals == 0 {
-		t.Fatal("nothing was sealed")
-	}
+	eventually(t, "seal", func() bool { return e.Stats().Seals > 0 })
 	closeEngine(t, e)
 	e = w.open(nil)
 	check(e)
