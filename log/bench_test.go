@@ -78,16 +78,20 @@ func benchWriter(b *testing.B, logs []*Log, w, n int, batch kafkaproto.Batch, wa
 		done <- append([]byte(nil), batch...)
 	}
 	flushed := make(chan struct{}, 1)
+	mine := logs[w%len(logs)]
+	if wait {
+		mine.SetListener(func() {
+			select {
+			case flushed <- struct{}{}:
+			default:
+			}
+		})
+	}
 	for i := range n {
 		buf := <-done
-		l := logs[(w+i*7)%len(logs)]
-		if wait {
-			l.SetListener(func() {
-				select {
-				case flushed <- struct{}{}:
-				default:
-				}
-			})
+		l := mine
+		if !wait {
+			l = logs[(w+i*7)%len(logs)]
 		}
 		r, err := l.Append(Append{Data: buf, Done: func(error) { done <- buf }})
 		if err != nil {
@@ -96,10 +100,6 @@ func benchWriter(b *testing.B, logs []*Log, w, n int, batch kafkaproto.Batch, wa
 		}
 		for wait && l.Ends().Flushed <= r.Last {
 			<-flushed
-			if len(logs) < 64 {
-				continue
-			}
-			break
 		}
 	}
 }
