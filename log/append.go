@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -166,7 +167,7 @@ func (l *Log) stamp(a *Append, items []item) ([]item, offset) {
 			}
 		}
 		if it == nil || len(it.data)+len(b) > mergeBytes {
-			items = append(items, item{log: l, first: base, gap: base != next, maxTime: -1})
+			items = append(items, item{log: l, first: base, gap: uint32(min(base-next, math.MaxUint32)), maxTime: -1})
 			it = &items[len(items)-1]
 			from = pos
 		}

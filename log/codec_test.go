@@ -66,7 +66,7 @@ func TestWhatIsEncodedDecodesToItself(t *testing.T) {
 		t.Errorf("end %+v %v", w2, err)
 	}
 	fh, fh2 := frameHeader{
-		kind: frameData, flags: flagGap, at: at(1, 64), sequence: 3, synced: at(1, 2), log: topic(1, 2), epoch: -1, first: 1,
+		kind: frameData, flags: 3, gap: 9, at: at(1, 64), sequence: 3, synced: at(1, 2), log: topic(1, 2), epoch: -1, first: 1,
 		last: 4, maxTime: -1, batches: 1, length: 61, crc: 5,
 	}, frameHeader{}
 	raw := make([]byte, frameHeaderLen)

@@ -34,9 +34,6 @@ const (
 	frameControl frameKind = 2
 )
 
-// flagGap: the first offset does not follow the log's last one, and that is right.
-const flagGap uint16 = 1
-
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
 // frameHeader is the fixed part of a frame. The log's fields are zero in control frames, which may be about many logs.
@@ -52,6 +49,7 @@ type frameHeader struct {
 	maxTime     int64
 	batches     uint32
 	length      uint32
+	gap         uint32 // offsets between the log's end and first that belong to no record
 	crc         uint32
 }
 
@@ -78,7 +76,7 @@ func (h *frameHeader) encode(b []byte) {
 	be.PutUint64(b[72:], uint64(h.maxTime))
 	be.PutUint32(b[80:], h.batches)
 	be.PutUint32(b[84:], h.length)
-	be.PutUint32(b[88:], 0)
+	be.PutUint32(b[88:], h.gap)
 	be.PutUint32(b[crcOffset:], h.crc)
 }
 
@@ -103,6 +101,7 @@ func (h *frameHeader) decode(b []byte) error {
 	h.maxTime = int64(be.Uint64(b[72:]))
 	h.batches = be.Uint32(b[80:])
 	h.length = be.Uint32(b[84:])
+	h.gap = be.Uint32(b[88:])
 	h.crc = be.Uint32(b[crcOffset:])
 	if h.kind != frameData && h.kind != frameControl || h.length > maxPayload {
 		return errNoFrame

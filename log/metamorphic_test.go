@@ -423,7 +423,16 @@ func (s *simulation) loseIndex() {
 
 func (s *simulation) dump() map[string][]byte {
 	out := map[string][]byte{}
+	live := map[uint32]int64{}
 	err := s.e.index.scan([]byte{0}, []byte{0xff}, func(k, v []byte) (bool, error) {
+		if k[0] == keyRun {
+			var r run
+			_, last, _ := decodeOffsetKey(k)
+			if err := r.decode(last, v); err != nil {
+				return false, err
+			}
+			live[r.file] += r.bytes
+		}
 		if k[0] != keyEngine && k[0] != keyFile {
 			out[string(k)] = bytes.Clone(v)
 		}
@@ -435,6 +444,9 @@ func (s *simulation) dump() map[string][]byte {
 	s.e.seal.mu.Lock()
 	defer s.e.seal.mu.Unlock()
 	for id, info := range s.e.seal.infos {
+		if info.live != live[id] {
+			s.t.Errorf("file %d: %d live bytes, its runs have %d", id, info.live, live[id])
+		}
 		if info.live > 0 {
 			out[fmt.Sprintf("live bytes of %d", id)] = []byte(fmt.Sprint(info.live))
 		}

@@ -223,12 +223,15 @@ func (r *replay) file(s *scanner, newest bool) error {
 	}
 	r.e.recovery.Files++
 	r.e.recovery.Bytes += limit
+	r.e.files.add(s.id, nil) // a truncation in it may have to read it
 	end, err := r.frames(s, limit)
 	if err != nil {
 		return err
 	}
 	if r.applies(s.id) {
 		err = r.keep(s, end)
+	} else {
+		r.e.files.forget(s.id)
 	}
 	if short {
 		r.noteDamage(s, s.size, errFileShort)
@@ -343,13 +346,13 @@ func (r *replay) apply(s *scanner, h *frameHeader, payload []byte) error {
 		return err
 	}
 	l.touch(h.at.file())
-	if h.first < l.written {
-		// The truncation in between was in a file that is gone: the later claim wins.
-		if err := l.applyTruncate(h.first); err != nil {
+	if claim := h.first - offset(h.gap); claim < l.written {
+		// The truncation in between was in a file that is gone: the later claim wins, that to a gap too.
+		if err := l.applyTruncate(claim); err != nil {
 			return err
 		}
 	}
-	if h.first > l.written && h.flags&flagGap == 0 && l.written > 0 {
+	if h.first > l.written && h.gap == 0 && l.written > 0 {
 		r.noteGap(s, l, h)
 		if r.stopped {
 			return nil
@@ -413,7 +416,6 @@ func (r *replay) applyEngine(c *control) error {
 // memory holds the entries of a few files at most.
 func (r *replay) keep(s *scanner, end int64) error {
 	e := r.e
-	e.files.add(s.id, nil)
 	f, err := e.files.acquire(s.id)
 	if err != nil {
 		return err

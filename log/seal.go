@@ -233,6 +233,13 @@ func (s *sealer) take(id uint32) []capture {
 		if less(b.log.id, a.log.id) {
 			return 1
 		}
+		// A log that was deleted and made anew in one file has two captures, and the later one may be made first.
+		switch {
+		case a.changes.deleted && !b.changes.deleted:
+			return -1
+		case b.changes.deleted && !a.changes.deleted:
+			return 1
+		}
 		return 0
 	})
 	return captures

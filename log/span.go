@@ -148,6 +148,16 @@ func (t *fileTable) unlink(id uint32) error {
 	return t.fs.Remove(f.path)
 }
 
+// forget takes a file out of the table that is not part of the WAL.
+func (t *fileTable) forget(id uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.byID[id]; f != nil {
+		t.close(f)
+		delete(t.byID, id)
+	}
+}
+
 func (t *fileTable) ids() []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

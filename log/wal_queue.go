@@ -14,7 +14,7 @@ type item struct {
 	maxTime     int64
 	epoch       kafkaproto.LeaderEpoch
 	batches     uint32
-	gap         bool
+	gap         uint32
 	lazy        bool // does not ask for a sync, whatever the policy
 	next        int32
 	// build makes data when everything before is published: what it says is then true at that place of the WAL.

@@ -124,10 +124,7 @@ func (w *writer) plan(items []item) {
 		p := plan{log: it.log, head: int32(i), tail: int32(i)}
 		p.header = frameHeader{kind: frameControl, epoch: -1, maxTime: -1}
 		if it.log != nil {
-			p.header = frameHeader{kind: frameData, log: it.log.id, first: it.first, maxTime: it.maxTime}
-			if it.gap {
-				p.header.flags |= flagGap
-			}
+			p.header = frameHeader{kind: frameData, log: it.log.id, first: it.first, maxTime: it.maxTime, gap: it.gap}
 			it.log.planRound, it.log.planIndex = w.round, len(w.plans)
 		} else {
 			w.round++ // no frame may be merged across
@@ -144,7 +141,7 @@ func (w *writer) mergeable(it *item) *plan {
 		}
 		return nil
 	}
-	if it.log.planRound != w.round || it.gap {
+	if it.log.planRound != w.round || it.gap > 0 {
 		return nil
 	}
 	p := &w.plans[it.log.planIndex]
