@@ -282,7 +282,11 @@ func (l *Log) restore(cp *checkpoint) error {
 		}
 	}
 	l.written = cp.meta.next
-	l.start = min(l.start, cp.meta.start) // it may be that of an earlier log of the same name
+	if cp.meta.start < l.start {
+		// What was replayed was of an earlier log of the same name.
+		l.start, l.changes.started = cp.meta.start, true
+		l.entries = l.entries[search(l.entries, l.start):]
+	}
 	l.applyStart(cp.meta.start)
 	s.producers.aborted = cp.aborted
 	l.state = s
