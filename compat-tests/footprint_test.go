@@ -151,7 +151,7 @@ func everywhere(topic string, partitions int, batch []byte) *kmsg.ProduceRequest
 // COMPAT_FULL, else less in smaller files.
 func TestIndexIsSmall(t *testing.T) {
 	notKafka(t)
-	size, flags := int64(160<<20), []string{"--set", "log.wal.file.bytes=16777216", "--set", "log.flush.policy=never"}
+	size, flags := int64(160<<20), []string{"--set", "log.wal.file.bytes=16777216"}
 	if full {
 		size, flags = 1<<30, nil
 	}
