@@ -150,11 +150,11 @@ func TestNobodyAtTheAddressIsOneClearErrorAtOnce(t *testing.T) {
 }
 
 func TestBootstrapAddressesMayLackAPort(t *testing.T) {
-	got, err := Target{Bootstrap: []string{"a, b:1", "::1"}}.seeds()
+	got, err := Target{Bootstrap: []string{"a, b:1", "::1"}}.Addresses()
 	if err != nil || strings.Join(got, " ") != "a:9092 b:1 [::1]:9092" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if _, err := (Target{}).seeds(); !isUsage(err) {
+	if _, err := (Target{}).Addresses(); !isUsage(err) {
 		t.Errorf("no address: got %v, want a usage error", err)
 	}
 }

@@ -31,7 +31,7 @@ func (t Target) timeout() time.Duration {
 // connect makes a client and checks that one broker answers, so that a wrong address is one clear line at once instead
 // of endless retries.
 func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
-	seeds, err := t.seeds()
+	seeds, err := t.Addresses()
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,8 @@ func (t Target) admin(ctx context.Context) (*kadm.Client, func(), error) {
 	return admin, client.Close, nil
 }
 
-func (t Target) seeds() ([]string, error) {
+// Addresses are the bootstrap addresses, each with its port. The error, if there is none, is a UsageError.
+func (t Target) Addresses() ([]string, error) {
 	var seeds []string
 	for _, s := range t.Bootstrap {
 		for _, part := range strings.Split(s, ",") {

@@ -95,7 +95,7 @@ The commands speak nothing but that protocol, so they work on Apache Kafka as we
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
 	root.AddCommand(
-		newServe(a), newConfig(a), newTopic(a), newProduce(a), newConsume(a), newBench(a), newVerify(a), newVersion(a),
+		newServe(a), newConfig(a), newTopic(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newVersion(a),
 	)
 	group(root)
 	return root
@@ -136,8 +136,14 @@ func takes(least, most int) cobra.PositionalArgs {
 
 // cluster adds the flags that say where the cluster is.
 func (a *app) cluster(c *cobra.Command) {
-	c.Flags().StringSliceVarP(&a.bootstrap, "bootstrap", "b", []string{cli.DefaultBootstrap}, "addresses of one or more brokers, host:port")
+	a.brokers(c)
 	c.Flags().DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
+}
+
+// brokers adds -b, which nothing can complete, files least of all.
+func (a *app) brokers(c *cobra.Command) {
+	c.Flags().StringSliceVarP(&a.bootstrap, "bootstrap", "b", []string{cli.DefaultBootstrap}, "addresses of one or more brokers, host:port")
+	_ = c.RegisterFlagCompletionFunc("bootstrap", cobra.NoFileCompletions)
 }
 
 func (a *app) target() cli.Target { return cli.Target{Bootstrap: a.bootstrap, Timeout: a.timeout} }
