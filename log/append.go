@@ -15,10 +15,10 @@ import (
 // ErrFull, ErrFailed or ErrClosed; ErrOffsetOrder for a follower; CORRUPT_MESSAGE for bytes that are no batches.
 func (l *Log) Append(a Append) (Appended, error) {
 	e := l.e
-	if e.full.Load() {
-		return Appended{}, storage(ErrFull)
+	if err := e.takes(); err != nil {
+		return Appended{}, err
 	}
-	if err := e.flow.admit(len(a.Data), e.usable); err != nil {
+	if err := e.flow.admit(len(a.Data), e.takes); err != nil {
 		return Appended{}, err
 	}
 	l.mu.Lock()

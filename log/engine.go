@@ -147,6 +147,7 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 	err := e.seal.err()
 	e.closeLogs()
+	e.sync.releaseFiles()
 	e.files.closeAll()
 	return errors.Join(err, e.index.close())
 }
@@ -203,6 +204,14 @@ func (e *Engine) usable() error {
 		return storage(ErrClosed)
 	}
 	return nil
+}
+
+// takes is why appends may not go on, or nil.
+func (e *Engine) takes() error {
+	if e.full.Load() {
+		return storage(ErrFull)
+	}
+	return e.usable()
 }
 
 func (e *Engine) all() []*Log {

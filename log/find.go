@@ -56,7 +56,17 @@ func (s *timeSearch) run(l *Log) (TimestampOffset, bool, error) {
 		found, ok, err = s.inEntry(l, e)
 		return !ok, err
 	})
+	if err != nil && l.gaveUp(s.from) {
+		return s.run(l) // what we looked at may have been what went
+	}
 	return found, ok, err
+}
+
+// gaveUp tells whether the log is deleted or starts behind from by now.
+func (l *Log) gaveUp(from offset) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.start > from || l.dead != nil
 }
 
 // candidates calls fn with the entries that may hold a record of time min or later, in order, until it returns false.
@@ -172,6 +182,9 @@ func (s *timeSearch) largest(l *Log) (int64, error) {
 		best = max(best, m)
 		return true, err
 	})
+	if err != nil && l.gaveUp(s.from) {
+		return s.largest(l)
+	}
 	return best, err
 }
 

@@ -34,6 +34,7 @@ type Log struct {
 	state       *logState
 	pending     epochEntry // assigned, its record not yet written; epoch -1: none
 	truncations uint32
+	cutIn       uint32 // file with the last truncation: the index is wrong above l.sealed until that is sealed
 	touched     uint32 // file whose changes of this log no capture holds yet, 0: none
 	changes     changes
 	drained     chan struct{} // closed when written has reached next

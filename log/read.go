@@ -35,6 +35,9 @@ func (l *Log) Read(r ReadRequest) (*Read, error) {
 	c.out = out
 	if err := c.gather(); err != nil {
 		out.Release()
+		if _, gone := l.beginRead(&r); gone != nil {
+			err = gone // it was deleted, or its start moved, while we looked
+		}
 		return nil, err
 	}
 	c.remember()

@@ -83,14 +83,16 @@ func (m *maintenance) checkDisk() {
 		reserve = DefaultReserve(total)
 	}
 	full := reserve > 0 && free < uint64(reserve)
-	if m.e.full.Swap(full) != full && m.e.opts.Events.Full != nil {
-		m.e.opts.Events.Full(full, free)
-	}
+	m.e.setFull(full, free)
 }
 
-func (e *Engine) setFull(full bool) {
-	if e.full.Swap(full) != full && e.opts.Events.Full != nil {
-		e.opts.Events.Full(full, 0)
+func (e *Engine) setFull(full bool, free uint64) {
+	if e.full.Swap(full) == full {
+		return
+	}
+	e.flow.wakeAll() // those who wait for a seal would wait for as long as the disk is full
+	if e.opts.Events.Full != nil {
+		e.opts.Events.Full(full, free)
 	}
 }
 
@@ -374,7 +376,11 @@ func checkpointAll(logs []*Log) []byte {
 func (l *Log) checkpointNow() (checkpoint, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead != nil || !l.created || l.load() != nil {
+	if l.dead != nil || !l.created {
+		return checkpoint{}, false
+	}
+	if err := l.load(); err != nil {
+		l.e.fail(err) // without its checkpoint the log would be forgotten with the files
 		return checkpoint{}, false
 	}
 	bound := l.sealed

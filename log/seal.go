@@ -261,7 +261,7 @@ func (s *sealer) finish(f *file, infos map[uint32]*fileInfo, unlinked int) {
 func (l *Log) forget(sealed uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(inFile(l.entries, sealed)); n > 0 {
+	if n := len(inFile(l.entries, sealed)); n > 0 && l.cutIn <= sealed {
 		l.sealed = l.entries[n-1].last + 1
 		l.entries = dropThrough(l.entries, sealed)
 	}

@@ -11,7 +11,7 @@ import (
 // never changed on disk: a control record says that it is void. Returns when that is written, under FlushAlways durable.
 // Nothing may append to the log meanwhile. Cutting at or behind the end does nothing; below the start it is an error.
 func (l *Log) Truncate(to kafkaproto.Offset) error {
-	return l.control(func() ([]byte, error) {
+	return l.control(func() bool { return true }, func() ([]byte, error) {
 		if to >= l.next {
 			return nil, nil
 		}
@@ -32,7 +32,8 @@ func (l *Log) Truncate(to kafkaproto.Offset) error {
 // AdvanceStart moves the log start offset up: what is below can't be read any more and its disk space is given back in
 // time. Beyond the end it leaves an empty log that goes on at to. Moving it down does nothing.
 func (l *Log) AdvanceStart(to kafkaproto.Offset) error {
-	return l.control(func() ([]byte, error) {
+	beyond := func() bool { return to > l.written }
+	return l.control(beyond, func() ([]byte, error) {
 		if to <= l.start {
 			return nil, nil
 		}
@@ -41,11 +42,12 @@ func (l *Log) AdvanceStart(to kafkaproto.Offset) error {
 	})
 }
 
-// control waits until nothing of the log is in flight, makes a control record under its lock, and waits until that is
-// written and, under FlushAlways, durable. A nil record means that there is nothing to do.
-func (l *Log) control(record func() ([]byte, error)) error {
+// control makes a control record under the log's lock, and waits until that is written and, under FlushAlways, durable. A
+// nil record means that there is nothing to do. While alone says so, it first waits until nothing of the log is in flight,
+// which may be long when appends keep coming.
+func (l *Log) control(alone func() bool, record func() ([]byte, error)) error {
 	written := make(chan error, 1)
-	always, err := l.pushControl(record, func(err error) { written <- err })
+	always, err := l.pushControl(alone, record, func(err error) { written <- err })
 	if err != nil || always == nil {
 		return err
 	}
@@ -58,29 +60,31 @@ func (l *Log) control(record func() ([]byte, error)) error {
 	return nil
 }
 
-func (l *Log) pushControl(record func() ([]byte, error), done func(error)) (always *bool, err error) {
+func (l *Log) pushControl(alone func() bool, record func() ([]byte, error), done func(error)) (always *bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.drain(); err != nil {
+	if err := l.drain(alone); err != nil {
 		return nil, err
 	}
 	if err := l.load(); err != nil {
 		return nil, err
 	}
+	next := l.next
 	body, err := record()
 	if err != nil || body == nil {
 		return nil, err
 	}
-	if err := l.e.queue.push(item{data: body, done: done}); err != nil {
-		l.next = l.written
+	if err := l.e.queue.push(item{owner: l, data: body, done: done}); err != nil {
+		l.next = next
 		return nil, err
 	}
 	policy := l.policy == FlushAlways
 	return &policy, nil
 }
 
-// drain waits until what is assigned is written. The lock is held, and given up while waiting.
-func (l *Log) drain() error {
+// drain waits until what is assigned is written, as long as alone asks for it. The lock is held, and given up while
+// waiting.
+func (l *Log) drain(alone func() bool) error {
 	for {
 		if err := l.usable(); err != nil {
 			return err
@@ -88,7 +92,7 @@ func (l *Log) drain() error {
 		if l.e.closed.Load() {
 			return storage(ErrClosed)
 		}
-		if l.next == l.written {
+		if !alone() || l.next == l.written {
 			return nil
 		}
 		if l.drained == nil {
@@ -167,7 +171,7 @@ func (l *Log) applyTruncate(to offset) error {
 			l.sealed = min(l.sealed, kept.base)
 		}
 	}
-	l.changes.truncated = minOffset(l.changes.truncated, to)
+	l.changes.truncated, l.cutIn = minOffset(l.changes.truncated, to), l.touched
 	l.changes.state = true
 	l.truncations++
 	l.written, l.flushed = to, min(l.flushed, to)

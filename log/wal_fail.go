@@ -24,7 +24,7 @@ func (w *writer) failed(items []item, rest []plan, behind []item, cause error) {
 		return
 	}
 	w.broken = true
-	w.e.setFull(true)
+	w.e.setFull(true, 0)
 	w.refuse(items, rest, behind, storage(fmt.Errorf("%w: %w", ErrFull, cause)))
 }
 
@@ -39,8 +39,10 @@ func (w *writer) refuse(items []item, plans []plan, behind []item, err error) {
 	undo = append(undo, behind...)
 	undo = append(undo, w.e.queue.refuse(err)...)
 	for i := range undo {
-		if l := undo[i].log; l != nil {
-			l.rollback()
+		for _, l := range []*Log{undo[i].log, undo[i].owner} {
+			if l != nil {
+				l.rollback()
+			}
 		}
 	}
 	released := int64(0)

@@ -9,6 +9,7 @@ import (
 // item is one thing to be written: a log's batches, or control records.
 type item struct {
 	log         *Log // nil for control records
+	owner       *Log // of a control record that moved the log's next offset
 	data        []byte
 	first, last offset
 	maxTime     int64

@@ -62,7 +62,7 @@ func (w *writer) create(end *walEnd) (*file, int64, error) {
 		return nil, 0, errors.Join(err, h.Close(), ignoreMissing(w.e.files.unlink(id)))
 	}
 	w.e.files.mu.Lock()
-	f.handle, f.refs = h, 1 // the writer's own reference, until the file is sealed
+	f.handle, f.refs = h, 2 // the writer's, until the file is sealed, and the syncer's, until it needs no sync any more
 	w.e.files.open++
 	w.e.files.mu.Unlock()
 	return f, pos, nil

@@ -21,7 +21,7 @@ type syncer struct {
 
 	want     position // sync at least up to here
 	synced   atomic.Uint64
-	files    []*file // not wholly synced, in order
+	files    []*file // not wholly synced, in order; each with a reference
 	logs     []dirtyLog
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
@@ -75,11 +75,8 @@ func (s *syncer) request(p position, bytes int64) {
 	s.cond.Signal()
 }
 
-// within asks for a sync in d at the latest; 0 stands for the engine's interval.
+// within asks for a sync in d at the latest.
 func (s *syncer) within(d time.Duration) {
-	if d <= 0 {
-		d = s.e.opts.FlushInterval
-	}
 	due := s.e.env.Clock.Now().Add(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,6 +117,14 @@ func (s *syncer) wakeWaiters() {
 	defer s.mu.Unlock()
 	s.done.Broadcast()
 	s.cond.Signal()
+}
+
+// releaseFiles is called when the syncer has stopped.
+func (s *syncer) releaseFiles() {
+	for _, f := range s.files {
+		s.e.files.release(f)
+	}
+	s.files = nil
 }
 
 func (s *syncer) close() {
@@ -183,17 +188,23 @@ func (s *syncer) sync(files []*file) error {
 func (s *syncer) publish(logs []dirtyLog, target position, bytes int64) {
 	s.mu.Lock()
 	s.synced.Store(uint64(target))
-	for len(s.files) > 1 && s.files[0].id < target.file() {
-		s.files = slices.Delete(s.files, 0, 1)
+	n := 0
+	for n < len(s.files)-1 && s.files[n].id < target.file() {
+		n++
 	}
+	done := slices.Clone(s.files[:n])
+	s.files = slices.Delete(s.files, 0, n)
 	s.unsynced -= bytes
 	s.e.flow.setUnsynced(s.unsynced)
 	s.done.Broadcast()
 	s.mu.Unlock()
+	for _, f := range done {
+		s.e.files.release(f)
+	}
 	for i := range logs {
 		logs[i].flush()
 	}
-	s.mark(target)
+	s.mark(target, bytes)
 }
 
 // flush notes that the log is durable up to end, unless it was truncated meanwhile: then a later sync will tell.
@@ -212,9 +223,11 @@ func (d *dirtyLog) flush() {
 }
 
 // mark queues an empty frame when nothing else would tell the WAL how far it is durable, so that damage to what was
-// acknowledged last can be told from a torn tail. The frame itself needs no sync.
-func (s *syncer) mark(target position) {
-	if s.e.opts.FlushPolicy != FlushNever && position(s.e.write.at.Load()) == target && s.e.queue.empty() {
+// acknowledged last can be told from a torn tail. The frame itself needs no sync. always is how many bytes some log waited
+// for under FlushAlways, which it may have for itself alone.
+func (s *syncer) mark(target position, always int64) {
+	wanted := always > 0 || s.e.opts.FlushPolicy != FlushNever
+	if wanted && position(s.e.write.at.Load()) == target && s.e.queue.empty() {
 		_ = s.e.queue.push(item{lazy: true})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"sync/atomic"
+	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -43,8 +44,10 @@ type writer struct {
 	vectors   [][]byte
 	pieces    [][]byte
 	notify    []func()
-	wantSync  bool
-	unsynced  int64
+	// What the round has written asks for: a sync, of how many bytes, and a sync that may wait a little (0: none).
+	wantSync   bool
+	unsynced   int64
+	syncWithin time.Duration
 }
 
 // plan is a frame to be: a chain of items.
@@ -82,7 +85,7 @@ func (w *writer) writeRound(items []item) {
 			n++
 		}
 		if err := w.writeItems(rest[:n], rest[n:]); err != nil {
-			return
+			break // what was written before is there, and is waited for
 		}
 		rest = rest[n:]
 	}
@@ -251,7 +254,6 @@ func (w *writer) writeFrames(items []item, plans []plan) error {
 	w.e.flow.addUnsealed(pos - w.pos)
 	w.toCheck += pos - w.pos
 	w.pos = pos
-	w.at.Store(uint64(at(w.active.id, pos)))
 	return nil
 }
 
@@ -296,6 +298,8 @@ func (w *writer) publish(items []item, plans []plan) {
 			e.fail(err)
 		}
 	}
+	// Only now: a sync that sees this end takes all logs with it that the syncer was told of.
+	w.at.Store(uint64(at(w.active.id, w.pos)))
 	released := int64(0)
 	for i := range plans {
 		for j := plans[i].head; j != noItem; j = items[j].next {
@@ -335,11 +339,21 @@ func (w *writer) publishData(p *plan) {
 		w.wantSync = true
 		w.unsynced += int64(p.header.length)
 	case FlushInterval:
-		w.e.sync.within(interval)
+		w.wantWithin(interval)
 	}
 	if listener != nil && l.notifyRound != w.round {
 		l.notifyRound = w.round
 		w.notify = append(w.notify, listener)
+	}
+}
+
+// wantWithin asks for a sync in d at the latest; 0 stands for the engine's interval.
+func (w *writer) wantWithin(d time.Duration) {
+	if d <= 0 {
+		d = w.e.opts.FlushInterval
+	}
+	if w.syncWithin == 0 || d < w.syncWithin {
+		w.syncWithin = d
 	}
 }
 
@@ -364,6 +378,16 @@ func (w *writer) afterRound() {
 		w.wantSync = false
 		w.e.sync.request(position(w.at.Load()), w.unsynced)
 		w.unsynced = 0
+	}
+	if w.syncWithin > 0 {
+		w.e.sync.within(w.syncWithin)
+		w.syncWithin = 0
+	}
+	if w.pos > w.e.opts.FileBytes && !w.broken && w.e.Failed() == nil {
+		// A frame larger than a file: appends may wait for it to be sealed, so none of them would open the next.
+		if err := w.rotate(endFull); err != nil {
+			w.e.trouble("open the next file", err)
+		}
 	}
 	if w.toCheck >= diskCheckBytes {
 		w.toCheck = 0
