@@ -63,7 +63,7 @@ func tlsFindings(a *Answer, now time.Time) []Finding {
 	if t.Err != "" {
 		f := Finding{Severity: Problem, What: "the TLS handshake fails: " + t.Err, Why: "what is behind it can't be looked at",
 			Do: "see which TLS versions and ciphers the listener allows (ssl.enabled.protocols)"}
-		if strings.Contains(t.Err, "certificate") {
+		if t.Asked {
 			f.What = "it wants a certificate of the client: " + t.Err
 			f.Do = "give the client a keystore with a certificate that the broker trusts (ssl.client.auth=required asks for it)"
 		}

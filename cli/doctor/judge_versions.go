@@ -111,10 +111,14 @@ func missing(v *Versions) []Finding {
 				names = append(names, fmt.Sprintf("%s (%d)", kmsg.NameForKey(key), key))
 			}
 		}
-		if len(names) > 0 {
-			list = append(list, Finding{Severity: n.severity, What: "not served: " + strings.Join(names, ", "), Why: n.without,
-				Do: "nothing if you don't need it; else a broker or a release that serves it"})
+		if len(names) == 0 {
+			continue
 		}
+		do := "nothing if you don't need it; else use a broker or a release that serves it"
+		if n.severity == Problem {
+			do = "use a listener that is for clients, or a broker that serves it"
+		}
+		list = append(list, Finding{Severity: n.severity, What: "not served: " + strings.Join(names, ", "), Why: n.without, Do: do})
 	}
 	return append(list, disjoint(v)...)
 }

@@ -32,6 +32,7 @@ type session struct {
 	ctx   context.Context
 	place place
 	tls   bool
+	asked bool // the other side wanted a certificate
 }
 
 // open connects again, with TLS if that was found to be needed. The connection ends with the context.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -26,7 +27,7 @@ func (s *session) greetTLS(a *Answer) *conn {
 				a.First = header.RecordHeader[:]
 			}
 		case strings.Contains(err.Error(), "tls: "):
-			a.TLS, a.Kind = &TLS{Err: err.Error()}, Stranger
+			a.TLS, a.Kind = &TLS{Err: err.Error(), Asked: s.asked}, Stranger
 		}
 		return nil
 	}
@@ -36,7 +37,9 @@ func (s *session) greetTLS(a *Answer) *conn {
 	if err != nil {
 		a.Kind = kindOf(err)
 		if strings.Contains(err.Error(), "tls: ") { // with TLS 1.3 a refused client certificate shows in the first read
-			a.TLS.Err = err.Error()
+			a.TLS.Err, a.TLS.Asked = err.Error(), s.asked
+		} else if isQuiet(err) && s.speaksHTTP() || bytes.HasPrefix(a.First, []byte("HTTP/")) {
+			a.Kind = HTTP
 		}
 		return nil
 	}
@@ -47,6 +50,10 @@ func (s *session) greetTLS(a *Answer) *conn {
 // lies behind it is to be seen all the same. Nothing secret is ever sent.
 func (s *session) secure(raw net.Conn) (*tls.Conn, error) {
 	cfg := &tls.Config{InsecureSkipVerify: true}
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		s.asked = true
+		return &tls.Certificate{}, nil // none
+	}
 	if _, err := netip.ParseAddr(s.place.host); err != nil {
 		cfg.ServerName = s.place.host
 	}

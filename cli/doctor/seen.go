@@ -76,6 +76,7 @@ type Answer struct {
 // TLS is what the handshake showed. Nothing was verified to get there.
 type TLS struct {
 	Err      string // the handshake failed
+	Asked    bool   // for a certificate, before it failed
 	Names    []string
 	NotAfter time.Time
 	NameErr  string // the certificate is not for the host that was asked for
