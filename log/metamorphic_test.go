@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -407,19 +408,30 @@ func (s *simulation) loseIndex() {
 		s.t.Fatal(err)
 	}
 	after := s.dump()
+	whole := s.wholeWAL()
 	for k, v := range before {
-		if !bytes.Equal(after[k], v) {
+		if !bytes.Equal(after[k], v) && (whole || exactAlways(k)) {
 			s.t.Errorf("key %q: lost %x, rebuilt %x", k, v, after[k])
 		}
 	}
 	for k, v := range after {
-		if before[k] == nil {
+		if before[k] == nil && (whole || exactAlways(k)) {
 			s.t.Errorf("key %q: lost nothing, rebuilt %x", k, v)
 		}
 	}
 	s.durable()
 	s.compare(s.now)
 }
+
+// wholeWAL tells whether every file since the first is still there. If not, what is left says where records are and how
+// logs stand exactly, but the way there (how much of a run died before it was cut, transactions whose marker was
+// truncated in a file that is gone) is told by checkpoints only.
+func (s *simulation) wholeWAL() bool {
+	ids, err := listFiles(s.w.mem, filepath.Join(testDir, walDir))
+	return err == nil && len(ids) > 0 && ids[0] == 1 && int(ids[len(ids)-1]) == len(ids)
+}
+
+func exactAlways(key string) bool { return strings.ContainsRune("emh", rune(key[0])) }
 
 func (s *simulation) dump() map[string][]byte {
 	out := map[string][]byte{}

@@ -351,6 +351,8 @@ func (r *replay) apply(s *scanner, h *frameHeader, payload []byte) error {
 		if err := l.applyTruncate(claim); err != nil {
 			return err
 		}
+		// Nothing is ever appended below the start: it was that of an earlier log of the same name.
+		l.start = min(l.start, claim)
 	}
 	if h.first > l.written && h.gap == 0 && l.written > 0 {
 		r.noteGap(s, l, h)

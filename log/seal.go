@@ -195,6 +195,7 @@ func (s *sealer) seal(f *file) error {
 		return err
 	}
 	s.finish(f, b.infos, b.unlinked)
+	s.checkLive(captures)
 	entries := 0
 	for i := range captures {
 		entries += len(captures[i].entries)
@@ -385,7 +386,8 @@ func (b *sealing) undo(c *capture) error {
 	}
 	err := b.s.e.index.runs(id, 0, 1<<62, func(r *run) (bool, error) {
 		cutOff := ch.truncated >= 0 && r.last >= ch.truncated
-		if !ch.deleted && r.last >= c.start && !cutOff {
+		below := ch.started && r.last < c.start
+		if !ch.deleted && !below && !cutOff {
 			return true, nil
 		}
 		b.addLive(r.file, -r.bytes)
