@@ -1,6 +1,7 @@
 package kafkaproto
 
 import (
+	"bytes"
 	"io"
 	"slices"
 	"strconv"
@@ -152,4 +153,23 @@ func putScratch(b []byte) {
 	if cap(b) > 0 && cap(b) <= maxScratch {
 		scratches.Put(&b)
 	}
+}
+
+// resettable is a codec's writer that can be used again.
+type resettable interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
+// compressThrough appends to dst what w makes of src.
+func compressThrough(w resettable, dst, src []byte) ([]byte, error) {
+	out := bytes.NewBuffer(dst)
+	w.Reset(out)
+	if _, err := w.Write(src); err != nil {
+		return dst, err
+	}
+	if err := w.Close(); err != nil {
+		return dst, err
+	}
+	return out.Bytes(), nil
 }

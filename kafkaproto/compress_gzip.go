@@ -36,13 +36,5 @@ func (g *gzipReader) Close() error {
 func compressGzip(dst, src []byte) ([]byte, error) {
 	w := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(w)
-	out := bytes.NewBuffer(dst)
-	w.Reset(out)
-	if _, err := w.Write(src); err != nil {
-		return dst, err
-	}
-	if err := w.Close(); err != nil {
-		return dst, err
-	}
-	return out.Bytes(), nil
+	return compressThrough(w, dst, src)
 }

@@ -40,15 +40,7 @@ func (r *lz4Reader) Close() error {
 func compressLZ4(dst, src []byte) ([]byte, error) {
 	w := lz4Writers.Get().(*lz4.Writer)
 	defer lz4Writers.Put(w)
-	out := bytes.NewBuffer(dst)
-	w.Reset(out)
-	if _, err := w.Write(src); err != nil {
-		return dst, err
-	}
-	if err := w.Close(); err != nil {
-		return dst, err
-	}
-	return out.Bytes(), nil
+	return compressThrough(w, dst, src)
 }
 
 // lz4HeaderLen is the length of an lz4 frame's header, its checksum byte included, or 0 if frame doesn't start with one.

@@ -117,14 +117,8 @@ func (q *Quorum) awaitLeading(ctx context.Context) error {
 		case q.fatal.failed():
 			return errFailed
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return errTimeout(ctx.Err())
-		case <-q.closing:
-			return errClosed
-		case <-q.fatal.done:
-			return errFailed
+		if err := q.pause(ctx, changed); err != nil {
+			return err
 		}
 	}
 }
@@ -181,14 +175,8 @@ func (q *Quorum) WaitReady(ctx context.Context) error {
 			}
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return errTimeout(ctx.Err())
-		case <-q.closing:
-			return errClosed
-		case <-q.fatal.done:
-			return errFailed
+		if err := q.pause(ctx, changed); err != nil {
+			return err
 		}
 	}
 }
@@ -266,4 +254,18 @@ func (q *Quorum) room() bool {
 	}
 	free, _, err := q.options.Env.FS.Usage(q.options.Dir)
 	return err != nil || free >= minFree
+}
+
+// pause waits until changed is closed, or says why there is nothing to wait for.
+func (q *Quorum) pause(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return errTimeout(ctx.Err())
+	case <-q.closing:
+		return errClosed
+	case <-q.fatal.done:
+		return errFailed
+	}
 }
