@@ -7,5 +7,6 @@
 // errors into exit codes.
 //
 // Read client.go first (how a command reaches a cluster), then produce.go and consume.go; format.go is the language of
-// consume's --format, output.go the one place where tables, JSON and YAML are written.
+// consume's --format, output.go the one place where tables, JSON and YAML are written. Package doctor below examines what
+// a client would meet on its way to a cluster.
 package cli

@@ -29,7 +29,7 @@ func (c *conn) view(a *Answer) error {
 		return err
 	}
 	if resp.ErrorCode != 0 {
-		return fmt.Errorf("Metadata: %w", kerr.ErrorForCode(resp.ErrorCode))
+		return fmt.Errorf("answered with %w", kerr.ErrorForCode(resp.ErrorCode))
 	}
 	v := &View{Version: version, Controller: -1, Led: map[int32][]Partition{}}
 	if version >= 1 {
