@@ -48,7 +48,7 @@ type layoutField struct {
 
 var (
 	errShortBody = errors.New("the body is cut short")
-	errLongBody  = errors.New("bytes are left over behind the body")
+	errLongBody  = errors.New("bytes are left over behind a tagged field")
 	errLength    = errors.New("a negative length")
 	errArray     = errors.New("an array claims more elements than there can be")
 	errTagOrder  = errors.New("tagged fields are not in rising order")
@@ -68,9 +68,6 @@ func checkLayout(key, version int16, body []byte) error {
 	}
 	w := layoutWalk{left: body, budget: allowance + allowanceRatio*len(body)}
 	w.fields(l.(*layout))
-	if w.err == nil && len(w.left) != 0 {
-		w.err = errLongBody
-	}
 	if w.err != nil {
 		return ErrInvalidRequest.With("API key %d version %d: %w", key, version, w.err)
 	}

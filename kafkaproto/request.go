@@ -6,8 +6,9 @@ import (
 
 // DecodeRequest decodes the body of a request. Byte fields (a Produce's records) point into body; strings are copies.
 // Errors wrap ErrUnsupportedVersion for a key or version that is not known and ErrInvalidRequest for a body that is
-// malformed. kmsg alone would believe an array's length before it has seen its elements, and would not mind bytes left
-// over; the layout that checkLayout walks makes both errors before anything is allocated.
+// malformed. kmsg alone would believe an array's length before it has seen its elements; the layout that checkLayout
+// walks makes that an error before anything is allocated. Bytes left over behind the body are ignored, as Kafka does: a
+// client that sends some has never noticed.
 func DecodeRequest(key, version int16, body []byte) (kmsg.Request, error) {
 	req := kmsg.RequestForKey(key)
 	if req == nil || version < 0 || version > req.MaxVersion() {

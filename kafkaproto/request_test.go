@@ -86,8 +86,8 @@ func TestEveryRequestOfKmsgPassesItsLayoutAndComesBack(t *testing.T) {
 			if again := req.AppendTo(nil); !bytes.Equal(again, body) {
 				t.Fatalf("%s v%d comes back otherwise:\n%x\n%x", kmsg.NameForKey(key), version, body, again)
 			}
-			if _, err := DecodeRequest(key, version, append(body, 0)); err == nil {
-				t.Fatalf("%s v%d: a byte left over is no error", kmsg.NameForKey(key), version)
+			if _, err := DecodeRequest(key, version, append(body, 0)); err != nil {
+				t.Fatalf("%s v%d: a byte left over is an error", kmsg.NameForKey(key), version)
 			}
 			for n := range min(len(body), 40) {
 				if _, err := DecodeRequest(key, version, body[:len(body)-1-n]); err == nil {
