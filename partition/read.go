@@ -32,7 +32,7 @@ type ReadRequest struct {
 type ReadResult struct {
 	Err           error
 	Read          *log.Read
-	HighWatermark kafkaproto.Offset // -1 with most errors, as are the next two
+	HighWatermark kafkaproto.Offset // -1 with most errors (OFFSET_OUT_OF_RANGE too, as in Kafka), as are the next two
 	LastStable    kafkaproto.Offset
 	LogStart      kafkaproto.Offset
 	Aborted       []log.AbortedTxn // of read committed only, sorted by first offset
@@ -61,13 +61,12 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 		}
 	}
 	ends := p.log.Ends()
-	res.HighWatermark, res.LogStart = v.high, ends.Start
-	res.LastStable = p.lastStable(v.high)
-	if r.Offset < ends.Start || r.Offset > ends.Next {
-		res.Err = outOfRange(r.Offset, ends)
+	if res.Diverging, res.Err = p.position(&r, ends); res.Err != nil {
 		return res
 	}
-	if res.Diverging, res.Err = p.diverging(&r); res.Diverging != nil || res.Err != nil {
+	res.HighWatermark, res.LogStart = v.high, ends.Start
+	res.LastStable = p.lastStable(v.high)
+	if res.Diverging != nil {
 		return res
 	}
 	bound := v.high
@@ -125,6 +124,21 @@ func (p *Partition) Available(offset kafkaproto.Offset, committed bool) int {
 // lastStable is the last stable offset that belongs to a high watermark.
 func (p *Partition) lastStable(high kafkaproto.Offset) kafkaproto.Offset {
 	return min(p.log.LastStable(high), high)
+}
+
+// position checks where the reader wants to go on. A replica that has more than this log is told where the two part, not
+// that it is out of range: it is to cut that off, not to begin anew.
+func (p *Partition) position(r *ReadRequest, ends log.Ends) (*replication.EpochEnd, error) {
+	if r.Offset < ends.Start {
+		return nil, outOfRange(r.Offset, ends)
+	}
+	if parts, err := p.diverging(r); parts != nil || err != nil {
+		return parts, err
+	}
+	if r.Offset > ends.Next {
+		return nil, outOfRange(r.Offset, ends)
+	}
+	return nil, nil
 }
 
 // diverging compares the reader's last epoch with the log's (KIP-595).

@@ -48,8 +48,8 @@ func TestReadsOutsideTheLog(t *testing.T) {
 	for _, offset := range []int64{-1, 0, 4} {
 		res := p.Read(fetch(offset))
 		wantErr(t, res.Err, kafkaproto.ErrOffsetOutOfRange)
-		if res.HighWatermark != 3 || res.LogStart != 1 {
-			t.Fatalf("offset %d: high watermark %d, log start %d", offset, res.HighWatermark, res.LogStart)
+		if res.HighWatermark != -1 || res.LastStable != -1 || res.LogStart != -1 {
+			t.Fatalf("offset %d: high watermark %d, last stable %d, log start %d", offset, res.HighWatermark, res.LastStable, res.LogStart)
 		}
 	}
 	if got := values(t, p.Read(fetch(3))); len(got) != 0 {
@@ -102,6 +102,11 @@ func TestLeaderEpochsOfReadersAreChecked(t *testing.T) {
 	res = p.Read(other)
 	if res.Err != nil || res.Read != nil || res.Diverging == nil || res.Diverging.Epoch != 0 || res.Diverging.End != 1 {
 		t.Fatalf("diverging %+v, %v", res.Diverging, res.Err)
+	}
+	beyond := fetch(5) // as a replica may be after an unclean election: it must hear where to go back to
+	beyond.LastFetchedEpoch = 1
+	if res = p.Read(beyond); res.Err != nil || res.Diverging == nil || res.Diverging.Epoch != 1 || res.Diverging.End != 2 {
+		t.Fatalf("diverging %+v beyond the end, %v", res.Diverging, res.Err)
 	}
 	unheard := fetch(1)
 	unheard.LastFetchedEpoch = 7
