@@ -104,8 +104,22 @@ func (pd *pending) refuse(err error) {
 	pd.result = emptyResult
 	pd.result.Err, pd.result.RecordErrors = err, recordErrors(err)
 	pd.result.LeaderID, pd.result.LeaderEpoch = holder.id, holder.epoch
+	if tellsLogStart(err) {
+		pd.result.LogStart = pd.p.log.Ends().Start
+	}
 	pd.left.Add(-1)
 	pd.answer()
+}
+
+// tellsLogStart picks the errors with which Kafka's answer has the log start offset: those of the records and their
+// producer. A producer may conclude from it that what it wrote before has been deleted.
+func tellsLogStart(err error) bool {
+	switch kafkaproto.Code(err) {
+	case kafkaproto.ErrInvalidRecord.Num, kafkaproto.ErrInvalidTimestamp.Num,
+		kafkaproto.ErrOutOfOrderSequenceNumber.Num, kafkaproto.ErrInvalidProducerEpoch.Num:
+		return true
+	}
+	return false
 }
 
 // answer tells the caller. acks=0 hears of errors only.

@@ -35,7 +35,7 @@ type AppendResult struct {
 	Err           error
 	BaseOffset    kafkaproto.Offset    // of the first record; of the first attempt for a duplicate; -1 with an error
 	LogAppendTime kafkaproto.Timestamp // -1 if the topic keeps the producer's timestamps
-	LogStart      kafkaproto.Offset
+	LogStart      kafkaproto.Offset    // -1 with errors, but for those of the records and their producer
 	RecordErrors  []kafkaproto.RecordError
 	LeaderID      int32 // with an error, who leads as far as this node knows; else -1
 	LeaderEpoch   kafkaproto.LeaderEpoch

@@ -232,3 +232,19 @@ func FuzzAppend(f *testing.F) {
 		}
 	})
 }
+
+func TestRefusedRecordsAreAnsweredWithTheLogStart(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	n.send(p, -1, build(producer(7, 0, 0, false), "a")).waitOK()
+	if _, err := p.DeleteRecords(1); err != nil {
+		t.Fatal(err)
+	}
+	gap := n.send(p, -1, build(producer(7, 0, 5, false), "b")).waitErr(kafkaproto.ErrOutOfOrderSequenceNumber)
+	corrupt := batch("c")
+	corrupt[len(corrupt)-1] ^= 1
+	damaged := n.send(p, -1, corrupt).waitErr(kafkaproto.ErrCorruptMessage)
+	if gap.LogStart != 1 || damaged.LogStart != -1 {
+		t.Fatalf("log start %d after a gap, %d after a wrong checksum", gap.LogStart, damaged.LogStart)
+	}
+}
