@@ -94,7 +94,9 @@ func (p *produce) layOut() {
 			out := &to.Partitions[j]
 			out.Default()
 			out.Partition, out.BaseOffset = from.Partitions[j].Partition, -1
-			p.slots[n] = produceSlot{p: p, out: out, key: sessionKey{id: from.TopicID, name: from.Topic, partition: out.Partition}}
+			p.slots[n] = produceSlot{p: p, out: out, key: sessionKey{
+				byID: p.req.Version >= 13, id: from.TopicID, name: from.Topic, partition: out.Partition,
+			}}
 			n++
 		}
 	}

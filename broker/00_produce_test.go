@@ -118,6 +118,7 @@ func TestProduceNamesWhatIsWrong(t *testing.T) {
 		{"unknown partition", kafkaproto.ErrUnknownTopicOrPartition, func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = 1 }},
 		{"negative partition", kafkaproto.ErrUnknownTopicOrPartition, func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = -1 }},
 		{"unknown topic id", kafkaproto.ErrUnknownTopicID, func(r *kmsg.ProduceRequest) { r.Version, r.Topics[0].TopicID = 13, [16]byte{1} }},
+		{"a topic id of zeros", kafkaproto.ErrUnknownTopicID, func(r *kmsg.ProduceRequest) { r.Version, r.Topics[0].TopicID = 13, [16]byte{} }},
 		{"unknown partition of an id", kafkaproto.ErrUnknownTopicOrPartition, func(r *kmsg.ProduceRequest) {
 			r.Version, r.Topics[0].TopicID, r.Topics[0].Partitions[0].Partition = 13, topic.ID, 7
 		}},

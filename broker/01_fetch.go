@@ -104,7 +104,7 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 		t := &req.Topics[i]
 		for j := range t.Partitions {
 			from := &t.Partitions[j]
-			p := f.put(sessionKey{id: t.TopicID, name: t.Topic, partition: from.Partition})
+			p := f.put(f.key(t.TopicID, t.Topic, from.Partition))
 			p.offset = kafkaproto.Offset(from.FetchOffset)
 			p.maxBytes = int(from.PartitionMaxBytes)
 			p.currentEpoch, p.lastEpoch = kafkaproto.NoLeaderEpoch, kafkaproto.NoLeaderEpoch
@@ -120,7 +120,7 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 	for i := range req.ForgottenTopics {
 		t := &req.ForgottenTopics[i]
 		for _, n := range t.Partitions {
-			f.remove(sessionKey{id: t.TopicID, name: t.Topic, partition: n})
+			f.remove(f.key(t.TopicID, t.Topic, n))
 		}
 	}
 }

@@ -196,6 +196,25 @@ func TestAWaitingFetchIsAnsweredWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
+func TestAFetchWaitsAlthoughItNamesAnUnknownPartitionToo(t *testing.T) {
+	b := startBroker(t)
+	b.createTopic("t", 1)
+	c, producer := b.dial(), b.dial()
+	req := waitingFetch("t", 0)
+	unknown := fetchRequest("t", 9, 0).Topics[0].Partitions[0]
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, unknown)
+	sent := c.send(req)
+	b.waits(1)
+	producer.mustProduce("t", 0, "a")
+	parts := c.receive(sent, req).(*kmsg.FetchResponse).Topics[0].Partitions
+	if len(parts) != 2 || len(valuesIn(t, parts[0].RecordBatches)) != 1 {
+		t.Fatalf("got %+v", parts)
+	}
+	wantCode(t, "unknown", parts[1].ErrorCode, kafkaproto.ErrUnknownTopicOrPartition)
+	req.Topics[0].Partitions = req.Topics[0].Partitions[1:]
+	wantCode(t, "only unknown ones, at once", c.fetch(req).ErrorCode, kafkaproto.ErrUnknownTopicOrPartition)
+}
+
 func TestAFetchWaitsForItsMinimumOfBytes(t *testing.T) {
 	b := startBroker(t)
 	b.createTopic("t", 1)
@@ -327,6 +346,8 @@ func TestFetchNamesUnknownTopicsByNameAndByID(t *testing.T) {
 	if resp.Topics[0].TopicID != [16]byte{5} {
 		t.Errorf("got %+v", resp)
 	}
+	req.Topics[0].TopicID = [16]byte{}
+	wantCode(t, "id of zeros", c.fetch(req).ErrorCode, kafkaproto.ErrUnknownTopicID)
 	req.Topics[0].TopicID, req.Topics[0].Partitions[0].Partition = topic.ID, 3
 	wantCode(t, "partition of an id", c.fetch(req).ErrorCode, kafkaproto.ErrUnknownTopicOrPartition)
 }

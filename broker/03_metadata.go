@@ -105,10 +105,11 @@ func (m describer) asked(req *kmsg.MetadataRequest, failed map[string]error) []k
 			continue
 		}
 		answered[k] = true
-		switch t, err := findTopic(m.image, k.id, k.name); {
+		byID := k.id != (kafkaproto.TopicID{})
+		switch t, err := findTopic(m.image, sessionKey{byID: byID, id: k.id, name: k.name}); {
 		case err == nil:
 			topics = append(topics, m.topic(t))
-		case k.id != kafkaproto.TopicID{}:
+		case byID:
 			topics = append(topics, m.missing(k.id, nil, err))
 		case req.Topics[i].Topic == nil:
 			topics = append(topics, m.missing(k.id, nil, kafkaproto.ErrUnknownTopicID))

@@ -88,7 +88,7 @@ func (p *topicPage) add(name string, from int32) bool {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic, out.IsInternal, out.AuthorizedOperations = &name, controller.InternalTopic(name), topicOperations
 	out.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}
-	t, err := findTopic(p.image, kafkaproto.TopicID{}, name)
+	t, err := findTopic(p.image, sessionKey{name: name})
 	if err != nil {
 		out.ErrorCode = kafkaproto.Code(whyMissing(name, nil))
 		p.resp.Topics = append(p.resp.Topics, out)

@@ -11,7 +11,7 @@ import (
 
 // findPartition finds what a client names by topic id, or by name if its request's version has no ids.
 func (s *Server) findPartition(image *controller.Image, key sessionKey) (*partition.Partition, error) {
-	topic, err := findTopic(image, key.id, key.name)
+	topic, err := findTopic(image, key)
 	if err != nil {
 		return nil, err
 	}
@@ -21,14 +21,14 @@ func (s *Server) findPartition(image *controller.Image, key sessionKey) (*partit
 	return s.partitions.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: kafkaproto.PartitionID(key.partition)})
 }
 
-func findTopic(image *controller.Image, id kafkaproto.TopicID, name string) (*controller.Topic, error) {
-	if id != (kafkaproto.TopicID{}) {
-		if topic, ok := image.TopicByID(id); ok {
+func findTopic(image *controller.Image, key sessionKey) (*controller.Topic, error) {
+	if key.byID {
+		if topic, ok := image.TopicByID(key.id); ok {
 			return topic, nil
 		}
 		return nil, kafkaproto.ErrUnknownTopicID
 	}
-	if topic, ok := image.Topic(name); ok {
+	if topic, ok := image.Topic(key.name); ok {
 		return topic, nil
 	}
 	return nil, kafkaproto.ErrUnknownTopicOrPartition

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type fetch struct {
 	keep      bool // the session is to be cached with the answer
 
 	mu       sync.Mutex // one look at a time; guards session's partitions and the rest
+	looked   bool
 	answered bool
 	waiter   *partition.Waiter
 	waiting  []*partition.Partition
@@ -104,14 +106,25 @@ func (f *fetch) look() bool {
 			p.part = nil
 		}
 	}
-	left, bytes, urgent := f.maxBytes, 0, false
+	left, bytes, urgent, present := f.maxBytes, 0, false, false
 	for p := f.session.first; p != nil; p = p.next {
 		n := f.read(p, left, bytes == 0)
 		bytes += n
 		left = max(left-n, 0)
-		urgent = urgent || p.result.Err != nil || p.result.Diverging != nil
+		if !f.looked {
+			p.absent = unknown(p.result.Err)
+		}
+		present = present || !p.absent
+		urgent = urgent || p.result.Err != nil && !p.absent || p.result.Diverging != nil
 	}
-	return urgent || bytes >= f.minBytes
+	f.looked = true
+	return urgent || !present || bytes >= f.minBytes
+}
+
+// unknown says whether a partition is not in the metadata. That is no reason to answer at once while there are others to
+// wait for, as in Kafka: a client that keeps a deleted topic among its partitions would fetch without a pause.
+func unknown(err error) bool {
+	return errors.Is(err, kafkaproto.ErrUnknownTopicOrPartition) || errors.Is(err, kafkaproto.ErrUnknownTopicID)
 }
 
 // read reads one partition into p.result and returns the bytes.

@@ -18,7 +18,7 @@ func (s *Server) leaderFor(image *controller.Image, key sessionKey, id int32, ep
 	if id >= 0 {
 		return id, epoch
 	}
-	topic, err := findTopic(image, key.id, key.name)
+	topic, err := findTopic(image, key)
 	if err != nil || key.partition < 0 || int(key.partition) >= len(topic.Partitions) {
 		return -1, kafkaproto.NoLeaderEpoch
 	}

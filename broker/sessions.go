@@ -14,8 +14,10 @@ import (
 // Fetch sessions (KIP-227): the broker remembers which partitions a consumer fetches and what it was told of them, so
 // that a request names only what changed and an answer only what is new.
 
-// sessionKey names a partition as the client does: by topic id from Fetch v13 on, by name before.
+// sessionKey names a partition as the client does: by topic id from Fetch v13 on, by name before. That an id of zeros is
+// an id too is what byID is for.
 type sessionKey struct {
+	byID      bool
 	id        kafkaproto.TopicID
 	name      string
 	partition int32
@@ -39,6 +41,7 @@ type sessionPartition struct {
 	part   *partition.Partition // as of session.image, nil if it is to be looked up
 	cursor log.Cursor
 	result partition.ReadResult // of the fetch that is going on
+	absent bool                 // was unknown when that came
 }
 
 // fetchSession is a list of partitions in the order in which they are read. Those that gave data go to its end, so that
@@ -64,6 +67,10 @@ type fetchSession struct {
 
 func newFetchSession(byTopicID, follower bool) *fetchSession {
 	return &fetchSession{byTopicID: byTopicID, follower: follower, partitions: map[sessionKey]*sessionPartition{}}
+}
+
+func (f *fetchSession) key(id kafkaproto.TopicID, name string, partition int32) sessionKey {
+	return sessionKey{byID: f.byTopicID, id: id, name: name, partition: partition}
 }
 
 // put adds a partition, or returns the one there is.
