@@ -53,7 +53,33 @@ func (a *advertised) findings(now time.Time) []Finding {
 	if f, bad := a.foreign(now); bad {
 		return append(list, f...)
 	}
+	list = append(list, a.secured(now)...)
 	return append(list, a.identity(now)...)
+}
+
+// secured compares how the advertised address speaks with how the bootstrap address did: a client speaks to both in the
+// same way, and checks the certificate against the advertised name.
+func (a *advertised) secured(now time.Time) []Finding {
+	start, seen := a.start.Answer.TLS, a.seen.Answer.TLS
+	if (start == nil) != (seen == nil) {
+		one, other := "plain text", "TLS"
+		if seen == nil {
+			one, other = other, one
+		}
+		return []Finding{{Severity: Problem, What: fmt.Sprintf("the bootstrap address speaks %s, the advertised one %s", one, other),
+			Why: "a client speaks to both in the same way, so one of them fails",
+			Do:  "advertise for each listener the port of that same listener: " + a.advise()}}
+	}
+	if seen == nil || a.seen.Host == a.start.Host && a.seen.Port == a.start.Port {
+		return nil // its certificate has been judged
+	}
+	var list []Finding
+	for _, f := range certificateFindings(seen, now) {
+		if f.Severity == Problem {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // misleading finds addresses that are wrong whatever is seen there from here.

@@ -21,6 +21,10 @@ func viewFindings(v *View) []Finding {
 		list = append(list, Finding{Severity: Problem, What: "it knows of no broker, not even itself", Why: "clients have nowhere to go",
 			Do: "wait until the broker has registered with its controller; see its log if that takes longer than seconds"})
 	}
+	if v.LeftOut > 0 {
+		list = append(list, Finding{Severity: Warning, What: fmt.Sprintf("%s more are not looked at", count(v.LeftOut, "broker")),
+			Why: "what is wrong with them is not seen here", Do: "give their addresses with -b"})
+	}
 	return append(list, leaderFindings(v)...)
 }
 

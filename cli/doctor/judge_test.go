@@ -91,6 +91,33 @@ func TestWhoAnswersIsComparedWithWhoWasAdvertised(t *testing.T) {
 	}
 }
 
+func TestTheAdvertisedAddressMustBeSecuredAsTheBootstrapAddressIs(t *testing.T) {
+	good := &TLS{NotAfter: noon.Add(time.Hour)}
+	for name, c := range map[string]struct {
+		start, seen *TLS
+		what        string
+	}{
+		"neither":          {nil, nil, ""},
+		"both":             {good, good, ""},
+		"only advertised":  {nil, good, "the bootstrap address speaks plain text, the advertised one TLS"},
+		"only bootstrap":   {good, nil, "the bootstrap address speaks TLS, the advertised one plain text"},
+		"another's name":   {good, &TLS{NotAfter: noon.Add(time.Hour), Names: []string{"x"}, NameErr: "is not b"}, "its certificate is for x: is not b"},
+		"another, expired": {good, &TLS{NotAfter: noon.Add(-time.Hour)}, "its certificate expired"},
+	} {
+		start, seen := at("a", "10.0.0.1", 9092, None), at("b", "10.0.0.2", 9092, None)
+		start.Answer.TLS, seen.Answer.TLS = c.start, c.seen
+		a := &advertised{start: start, cluster: "c", member: Member{ID: 1, Host: "b", Port: 9092}, seen: seen}
+		r := &Report{}
+		r.add(advertisedFindings(a, noon)...)
+		if r.Healthy() != (c.what == "") {
+			t.Errorf("%s:\n%s", name, table(r))
+		}
+		if c.what != "" {
+			finds(t, r, Problem, c.what)
+		}
+	}
+}
+
 func TestAFencedBrokerIsAWarning(t *testing.T) {
 	a := &advertised{start: at("a", "10.0.0.1", 9092, None), member: Member{ID: 2, Host: "b", Port: 9092, Fenced: true}}
 	if f := advertisedFindings(a, noon); len(f) != 1 || f[0].Severity != Warning || a.answersText() != "fenced" {

@@ -41,6 +41,7 @@ func (c *conn) view(a *Answer) error {
 	for _, b := range resp.Brokers[:min(len(resp.Brokers), mostBrokers)] {
 		v.Brokers = append(v.Brokers, Member{ID: b.NodeID, Host: b.Host, Port: b.Port, Rack: deref(b.Rack)})
 	}
+	v.LeftOut = len(resp.Brokers) - len(v.Brokers)
 	v.addPartitions(resp)
 	c.addFenced(a, v)
 	slices.SortFunc(v.Brokers, func(x, y Member) int { return int(x.ID) - int(y.ID) })

@@ -76,9 +76,9 @@ func split(address string) (string, int) {
 // does; which is how it differs from them that counts, so bootstrap addresses of different kinds give it again.
 func tell(starts []*Endpoint) []*advertised {
 	type key struct {
-		id   int32
-		at   string
-		here bool
+		id        int32
+		at        string
+		here, tls bool
 	}
 	known := map[key]bool{}
 	var list []*advertised
@@ -88,7 +88,7 @@ func tell(starts []*Endpoint) []*advertised {
 		}
 		v := e.Answer.View
 		for _, m := range v.Brokers {
-			k := key{m.ID, m.String() + " " + v.ClusterID, isHere(e)}
+			k := key{m.ID, m.String() + " " + v.ClusterID, isHere(e), e.Answer.TLS != nil}
 			if known[k] {
 				continue
 			}

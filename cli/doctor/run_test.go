@@ -153,6 +153,20 @@ func TestTwoBrokersOfOneAddressAreAProblem(t *testing.T) {
 	finds(t, examine(t, world{}.options(c.ListenAddrs()[0])), Problem, "brokers 0 and 1 advertise the same address")
 }
 
+func TestOnlySoManyBrokersAreLookedAt(t *testing.T) {
+	c := cluster(t)
+	advertise(c, func(m *kmsg.MetadataResponse) {
+		for i := range mostBrokers + 4 {
+			m.Brokers = append(m.Brokers, kmsg.MetadataResponseBroker{NodeID: int32(i + 1), Host: "nowhere", Port: 1})
+		}
+	})
+	r := examine(t, world{}.options(c.ListenAddrs()[0]))
+	finds(t, r, Warning, "5 brokers more are not looked at")
+	if len(r.Brokers) != mostBrokers {
+		t.Errorf("%d brokers", len(r.Brokers))
+	}
+}
+
 func TestPartitionsWithoutLeaderAreNamed(t *testing.T) {
 	c := cluster(t)
 	advertise(c, func(m *kmsg.MetadataResponse) {

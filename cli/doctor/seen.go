@@ -110,6 +110,7 @@ type View struct {
 	ClusterID  string
 	Controller int32 // -1: none, or not told
 	Brokers    []Member
+	LeftOut    int // brokers beyond those that are looked at
 	Partitions int
 	Leaderless []string // "topic-partition", the first few
 	NoLeader   int      // how many
