@@ -20,6 +20,8 @@ var ownKeys = []Key{
 		Doc: "Bytes of the write-ahead log that recovery may have to scan; appends wait beyond. -1: 256 MiB under always, else 2 GiB."},
 	{Name: "log.wal.file.bytes", Type: Long, Default: "134217728", Valid: atLeast(1 << 20), Meaning: Own,
 		Doc: "Size of one file of the write-ahead log."},
+	{Name: "unsafe.accept.corruption", Type: Boolean, Default: "false", Meaning: Own,
+		Doc: "Start although records that were durable are damaged. Fetching them fails; all others are served."},
 	{Name: "unsafe.allow.empty.metadata", Type: Boolean, Default: "false", Meaning: Own,
 		Doc: "Start although the metadata is empty beside a log that is not. All its partitions are quarantined."},
 }

@@ -98,7 +98,9 @@ func (n *Node) openDirectory(context.Context) error {
 		tell(r)
 	}
 	o.OnFailed = func(err error) { n.fail(fmt.Errorf("data directory %s failed: %w", n.set.dir, err)) }
-	if n.engine, err = log.Open(o); err != nil {
+	if n.engine, err = log.Open(o); errors.Is(err, log.ErrCorrupt) {
+		return fmt.Errorf("%w\nStart once with --set unsafe.accept.corruption=true to serve what is intact, or restore %s", err, n.set.dir)
+	} else if err != nil {
 		return err
 	}
 	n.log.Info("data directory opened", "dir", n.set.dir, "took", n.o.Env.Clock.Now().Sub(began))

@@ -1,13 +1,17 @@
 package node
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/partition"
 )
 
 func produce(t testing.TB, c *kgo.Client, topic string, vals ...string) {
@@ -110,4 +114,56 @@ func TestAFailedDiskEndsTheNode(t *testing.T) {
 	if err := n.Wait(); err == nil || !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("the node ended with %v", err)
 	}
+}
+
+func TestDamageToDurableRecordsIsNamedAndSoIsTheWayOut(t *testing.T) {
+	mem := env.NewMem()
+	n := startNode(t, mem)
+	c := client(t, n)
+	produce(t, c, "orders", "one")
+	produce(t, c, "orders", "two-to-be-damaged", "three")
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+	damage(t, crashed, "two-to-be-damaged")
+
+	_, err := tryNode(t, crashed)
+	if err == nil || !strings.Contains(err.Error(), "offsets 1-1") || !strings.Contains(err.Error(), "unsafe.accept.corruption") {
+		t.Fatalf("started, or did not name the place and the way out: %v", err)
+	}
+	n = startNode(t, crashed, "unsafe.accept.corruption=true")
+	res := leader(t, n, "orders", 0).Read(partition.ReadRequest{
+		Offset: 1, MaxBytes: 1 << 20, ReplicaID: -1, CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, LastFetchedEpoch: kafkaproto.NoLeaderEpoch,
+	})
+	if kafkaproto.Code(res.Err) != kafkaproto.ErrKafkaStorageError.Num {
+		t.Errorf("reading what is damaged: %v", res.Err)
+	}
+	produce(t, client(t, n), "orders", "four")
+}
+
+// damage flips a byte of text in whichever WAL file holds it.
+func damage(t testing.TB, fs env.FS, text string) {
+	t.Helper()
+	names, err := fs.List("data/wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		content, err := fs.ReadFile("data/wal/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := bytes.Index(content, []byte(text))
+		if i < 0 {
+			continue
+		}
+		f, err := fs.OpenReadWrite("data/wal/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteVAt([][]byte{{text[0] ^ 1}}, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Fatalf("no file holds %q", text)
 }

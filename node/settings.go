@@ -103,6 +103,7 @@ func engineOptions(c *config.Config, e env.Env, d *log.Directory) log.Options {
 		UnsealedMaxBytes:   max(c.Int64("log.unsealed.max.bytes"), 0),
 		ProducerExpiration: c.Duration("producer.id.expiration.ms"),
 		RetentionInterval:  c.Duration("log.retention.check.interval.ms"),
+		AcceptCorruption:   c.Bool("unsafe.accept.corruption"),
 	}
 	if n := c.Int64("log.dirs.reserve.bytes"); n > 0 {
 		o.ReserveBytes = n
