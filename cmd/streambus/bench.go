@@ -108,21 +108,14 @@ func newBenchProduce(a *app) *cobra.Command {
 	f.Int64Var(&o.Bytes, "bytes", 0, "how many bytes of values; rounded up to whole batches")
 	f.DurationVar(&o.WarmUp, "warm-up", 0, "how long to run before measuring")
 	f.Float64Var(&o.Rate, "rate", 0, "records a second; latency then counts from when a request was due; 0: as fast as it goes")
-	format := a.read(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
+	return a.bench(c, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
+		var err error
 		if o.Acks, err = acksNumber(c, acks); err != nil {
-			return err
+			return nil, err
 		}
-		return a.bench(c, f, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
-			o.Target, o.Progress = target, t.progress(a.err)
-			return bench.Produce(ctx, o)
-		})
-	}
-	return c
+		o.Target, o.Progress = target, t.progress(a.err)
+		return bench.Produce(ctx, o)
+	})
 }
 
 func newBenchConsume(a *app) *cobra.Command {
@@ -145,18 +138,10 @@ until the time is over.`,
 	f.Int32Var(&o.PartitionMax, "partition-max", 1<<20, "bytes of one partition in one fetch at most")
 	f.DurationVar(&o.Duration, "duration", 0, "how long; 0: until all was read once")
 	f.Int64Var(&o.Records, "records", 0, "stop after so many")
-	format := a.read(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
-		return a.bench(c, f, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
-			o.Target, o.Progress = target, t.progress(a.err)
-			return bench.Consume(ctx, o)
-		})
-	}
-	return c
+	return a.bench(c, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
+		o.Target, o.Progress = target, t.progress(a.err)
+		return bench.Consume(ctx, o)
+	})
 }
 
 func newBenchEndToEnd(a *app) *cobra.Command {
@@ -181,32 +166,34 @@ A record counts from the moment it was due, so a stall shows in all records it h
 	f.DurationVar(&o.Linger, "linger", 0, "how long the producer waits for company")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long")
 	f.DurationVar(&o.WarmUp, "warm-up", 2*time.Second, "how long to run before measuring")
+	return a.bench(c, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
+		var err error
+		if o.Acks, err = acksNumber(c, acks); err != nil {
+			return nil, err
+		}
+		o.Target, o.Progress = target, t.progress(a.err)
+		return bench.EndToEnd(ctx, o)
+	})
+}
+
+// bench finishes a command that puts a load on a cluster: it adds -o and prints the result.
+func (a *app) bench(c *cobra.Command, t *benchTarget, load func(context.Context, bench.Target) (*bench.Result, error)) *cobra.Command {
 	format := a.read(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		f, err := format()
 		if err != nil {
 			return err
 		}
-		if o.Acks, err = acksNumber(c, acks); err != nil {
+		target, err := t.read(c)
+		if err != nil {
 			return err
 		}
-		return a.bench(c, f, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
-			o.Target, o.Progress = target, t.progress(a.err)
-			return bench.EndToEnd(ctx, o)
-		})
+		ctx, stop := interruptible()
+		defer stop()
+		r, err := load(ctx, target)
+		return a.finish(f, r, err)
 	}
 	return c
-}
-
-func (a *app) bench(c *cobra.Command, f cli.Format, t *benchTarget, load func(context.Context, bench.Target) (*bench.Result, error)) error {
-	target, err := t.read(c)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible()
-	defer stop()
-	r, err := load(ctx, target)
-	return a.finish(f, r, err)
 }
 
 func acksNumber(c *cobra.Command, s string) (int16, error) {

@@ -164,6 +164,30 @@ func (a *app) read(c *cobra.Command) func() (cli.Format, error) {
 	return a.output(c, cli.Table, cli.Table, cli.JSON, cli.YAML)
 }
 
+// answer finishes a command that asks the cluster one thing: it adds -b and -o and prints what came, also where a part of it
+// failed. ask returns nil with an error if there is nothing to print.
+func (a *app) answer(c *cobra.Command, ask func(ctx context.Context, args []string) (cli.Printable, error)) *cobra.Command {
+	a.cluster(c)
+	format := a.read(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		f, err := format()
+		if err != nil {
+			return err
+		}
+		ctx, stop := interruptible()
+		defer stop()
+		answer, err := ask(ctx, args)
+		if answer == nil {
+			return err
+		}
+		if e := cli.Print(a.out, f, answer); e != nil {
+			return e
+		}
+		return err
+	}
+	return c
+}
+
 // choice adds a flag with a few known values, which the shell completes.
 func choice(c *cobra.Command, p *string, name, short, def, text string, values []string) {
 	c.Flags().StringVarP(p, name, short, def, text+": "+strings.Join(values, ", "))

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/streambus/streambus/cli"
@@ -38,23 +40,14 @@ func newTopicCreate(a *app) *cobra.Command {
 	f.StringVar(&o.Assignment, "replica-assignment", "", "broker ids of each partition's replicas: 1:2,2:3")
 	f.BoolVar(&o.IfNotExists, "if-not-exists", false, "a topic that exists is no error")
 	f.BoolVar(&o.DryRun, "dry-run", false, "let the broker check everything and create nothing")
-	a.cluster(c)
-	format := a.read(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
+	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
 		o.Name = args[0]
-		ctx, stop := interruptible()
-		defer stop()
 		created, err := cli.CreateTopic(ctx, a.target(), o)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return cli.Print(a.out, f, created)
-	}
-	return c
+		return created, nil
+	})
 }
 
 func newTopicList(a *app) *cobra.Command {
@@ -68,22 +61,13 @@ func newTopicList(a *app) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c.Flags().BoolVar(&o.Internal, "internal", false, "also the cluster's own topics")
-	a.cluster(c)
-	format := a.read(c)
-	c.RunE = func(*cobra.Command, []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
-		ctx, stop := interruptible()
-		defer stop()
+	return a.answer(c, func(ctx context.Context, _ []string) (cli.Printable, error) {
 		list, err := cli.ListTopics(ctx, a.target(), o)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return cli.Print(a.out, f, list)
-	}
-	return c
+		return list, nil
+	})
 }
 
 func newTopicDescribe(a *app) *cobra.Command {
@@ -95,25 +79,13 @@ func newTopicDescribe(a *app) *cobra.Command {
 		Args:              takes(0, -1),
 		ValidArgsFunction: a.topicNames(true),
 	}
-	a.cluster(c)
-	format := a.read(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
-		ctx, stop := interruptible()
-		defer stop()
+	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
 		list, err := cli.DescribeTopics(ctx, a.target(), args)
 		if len(list) == 0 && err != nil {
-			return err
+			return nil, err
 		}
-		if e := cli.Print(a.out, f, list); e != nil {
-			return e
-		}
-		return err
-	}
-	return c
+		return list, err
+	})
 }
 
 func newTopicDelete(a *app) *cobra.Command {
@@ -127,24 +99,12 @@ func newTopicDelete(a *app) *cobra.Command {
 		ValidArgsFunction: a.topicNames(true),
 	}
 	c.Flags().BoolVar(&o.IfExists, "if-exists", false, "a topic that does not exist is no error")
-	a.cluster(c)
-	format := a.read(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		f, err := format()
-		if err != nil {
-			return err
-		}
+	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
 		o.Names = args
-		ctx, stop := interruptible()
-		defer stop()
 		deleted, err := cli.DeleteTopics(ctx, a.target(), o)
 		if deleted == nil {
-			return err
+			return nil, err
 		}
-		if e := cli.Print(a.out, f, deleted); e != nil {
-			return e
-		}
-		return err
-	}
-	return c
+		return deleted, err
+	})
 }
