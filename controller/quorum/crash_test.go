@@ -139,6 +139,21 @@ func TestFullDiskFailsCommandsAndNothingElse(t *testing.T) {
 	submit[any](t, q, controller.BrokerHeartbeat{ID: 1, Epoch: epoch})
 }
 
+func TestBrokerIsHeardOnAFullDisk(t *testing.T) {
+	fs := env.NewMem()
+	q := ready(t, newTestNode(t, fs).open())
+	epoch := register(t, q, 1)
+	fs.SetUsage(minFree-1, 1<<30)
+	beat := controller.BrokerHeartbeat{ID: 1, Epoch: epoch}
+	if _, err := q.Submit(testContext(t), beat); err != nil {
+		t.Errorf("heartbeat: %v", err)
+	}
+	beat.WantShutdown = true
+	if _, err := q.Submit(testContext(t), beat); !errors.Is(err, kafkaproto.ErrKafkaStorageError) {
+		t.Errorf("a heartbeat that changes something: %v", err)
+	}
+}
+
 // Room may run out between the check and the write. Then the write waits; nothing fails that can't be undone.
 func TestWriteThatMeetsAFullDiskWaitsForRoom(t *testing.T) {
 	fs := env.NewMem()

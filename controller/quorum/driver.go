@@ -179,7 +179,7 @@ func (d *driver) takeOver(term uint64) {
 		d.leading = true
 		return
 	}
-	d.start([]*call{{command: d.q.createCluster()}})
+	d.start([]*call{{command: d.q.createCluster()}}, false)
 }
 
 // createCluster makes a cluster, under the id that the node's data directory knows already if it has one.
@@ -197,11 +197,23 @@ func (d *driver) decide(first *call) {
 		first.finish(nil, errRetry)
 		return
 	}
-	if !d.q.room() {
+	room := d.q.room()
+	if !room && !d.changesNothing(first.command) {
 		first.finish(nil, errFull)
 		return
 	}
-	d.start([]*call{first})
+	d.start([]*call{first}, room)
+}
+
+// changesNothing says whether a command is the heartbeat of a broker that serves. It is heard on a full disk too: a broker
+// whose data can be read must not lose its leaderships because nothing can be written.
+func (d *driver) changesNothing(c controller.Command) bool {
+	h, ok := c.(controller.BrokerHeartbeat)
+	if !ok || h.WantFenced || h.WantShutdown {
+		return false
+	}
+	b, known := d.machine.Image().Broker(h.ID)
+	return known && !b.Fenced
 }
 
 func (d *driver) decideTimer() {
@@ -211,17 +223,18 @@ func (d *driver) decideTimer() {
 		calls[i] = &call{timer: key}
 	}
 	d.fired = nil
-	d.start(calls)
+	d.start(calls, d.leading)
 }
 
-// start decides a round and proposes it. Commands see what those before them in the round decided.
-func (d *driver) start(calls []*call) {
+// start decides a round and proposes it; more lets others that wait join. Commands see what those before them in the round
+// decided.
+func (d *driver) start(calls []*call, more bool) {
 	r := &round{started: d.q.options.Env.Clock.Now()}
 	base := d.machine.Image().LastIndex()
 	for _, c := range calls {
 		d.add(r, c)
 	}
-	for more := d.leading; more && len(r.calls) < maxRoundCalls && len(r.events) < maxRoundEvent; {
+	for more && len(r.calls) < maxRoundCalls && len(r.events) < maxRoundEvent {
 		select {
 		case c := <-d.calls:
 			d.add(r, c)
