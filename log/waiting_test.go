@@ -326,3 +326,39 @@ func TestAReadBehindAStartThatMovesMeanwhileIsOutOfRange(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// tightFS is a disk on which little can be reserved at a time.
+type tightFS struct {
+	env.FS
+	limit int64
+}
+
+type tightFile struct {
+	env.File
+	limit int64
+}
+
+func (f tightFS) Create(name string) (env.File, error) {
+	h, err := f.FS.Create(name)
+	return tightFile{h, f.limit}, err
+}
+
+func (f tightFile) Preallocate(off, n int64) error {
+	if n > f.limit {
+		return syscall.ENOSPC
+	}
+	return f.File.Preallocate(off, n)
+}
+
+func TestANearlyFullDiskTakesControlRecords(t *testing.T) {
+	w := newWorld(t)
+	w.fault = env.NewFaultFS(tightFS{w.mem, 100 << 10})
+	e := w.open(func(o *Options) { o.FileBytes = 8 << 20 })
+	l := mustLog(t, e, topic(1, 0))
+	for range 20 {
+		mustAppend(t, l, spec{size: 80 << 10})
+	}
+	if err := e.DeleteLogs(l.ID()); err != nil {
+		t.Fatal(err)
+	}
+}

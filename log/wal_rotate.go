@@ -83,7 +83,7 @@ func (w *writer) begin(f *file, h env.File, end *walEnd) (int64, error) {
 	binary.BigEndian.PutUint32(raw[crcOffset:], crc32.Update(frameSum(f.salt, raw), crcTable, body))
 	pos := fileHeaderLen + frame.span()
 	pad := pos - fileHeaderLen - frameHeaderLen - int64(len(body))
-	if err := h.Preallocate(0, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
+	if _, err := preallocate(h, 0, pos, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
 		return 0, err
 	}
 	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, padding[:pad]}, 0); err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -200,13 +201,25 @@ func (w *writer) firstFrame() int64 { return max(w.e.opts.FileBytes/4, fileHeade
 // reserve takes room on the disk ahead of the writes, so that a full disk shows here, before anything is half written.
 func (w *writer) reserve(upTo int64) error {
 	for w.reserved < upTo {
-		step := min(max(w.reserved, firstReserve), maxReserve)
-		if err := w.active.handle.Preallocate(w.reserved, step); err != nil {
+		step, err := preallocate(w.active.handle, w.reserved, upTo-w.reserved, min(max(w.reserved, firstReserve), maxReserve))
+		if err != nil {
 			return err
 		}
 		w.reserved += step
 	}
 	return nil
+}
+
+// preallocate takes step bytes or, when the disk has no room for that, as few as are needed: what is left of the disk is
+// for control records, which stop nothing.
+func preallocate(f env.File, off, need, step int64) (int64, error) {
+	for {
+		err := f.Preallocate(off, step)
+		if !isNoSpace(err) || step <= need {
+			return step, err
+		}
+		step = max(step/2, need)
+	}
 }
 
 // writeFrames lays headers and payloads side by side and writes them.
