@@ -161,6 +161,7 @@ func (s *step) open() {
 		logs, err := s.m.engine.CreateLogs(ids, cfg)
 		if err != nil {
 			s.offline(ids, err)
+			s.m.later(ids, nil)
 			continue
 		}
 		for i, w := range list {
@@ -226,11 +227,16 @@ func (s *step) delete() {
 			ids = append(ids, p.id)
 		}
 	}
+	s.deleteLogs(ids)
+}
+
+func (s *step) deleteLogs(ids []kafkaproto.TopicPartition) {
 	if len(ids) == 0 {
 		return
 	}
 	if err := s.m.engine.DeleteLogs(ids...); err != nil {
 		s.offline(ids, err)
+		s.m.later(nil, ids)
 	}
 }
 

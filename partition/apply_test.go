@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -154,6 +155,33 @@ func TestFullDiskRefusesAppendsAndStillReads(t *testing.T) {
 	n.faults.Set(env.FaultHooks{})
 	n.untilRoom(p, batch("d"))
 	sees(t, p, 2, "a", "d")
+}
+
+func TestWhatAFullDiskLeftUndoneIsDoneWhenThereIsRoom(t *testing.T) {
+	n := startNode(t, "always")
+	old := n.one("old")
+	n.manager.events.Offline = nil
+	n.faults.Change(func(h *env.FaultHooks) {
+		h.WriteVAt = func(string, int64, int) (int, error) { return 0, syscall.ENOSPC }
+	})
+	id := n.topic("new", 3)
+	n.happen(&controller.TopicDeleted{ID: old.id.Topic})
+	if _, err := n.manager.Partition(kafkaproto.TopicPartition{Topic: id}); !errors.Is(err, kafkaproto.ErrKafkaStorageError) {
+		t.Fatal(err)
+	}
+	n.faults.Set(env.FaultHooks{})
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		n.clock.Advance(retryAfter)
+		_, err := n.manager.Partition(kafkaproto.TopicPartition{Topic: id, Partition: 2})
+		if _, there := n.engine.Log(old.id); err == nil && !there {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("new topic: %v, logs: %v", err, n.engine.Logs())
+		}
+		runtime.Gosched()
+	}
+	n.untilRoom(n.partition(id, 0), batch("a"))
 }
 
 func TestTenThousandPartitionsCostNoGoroutinesAndLittleMemory(t *testing.T) {

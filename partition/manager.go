@@ -26,7 +26,7 @@ type Options struct {
 type Events struct {
 	// Quarantined: the metadata doesn't know this log.
 	Quarantined func(id kafkaproto.TopicPartition)
-	// Offline: the engine could not open, delete or quarantine these logs.
+	// Offline: the engine could not open, delete or quarantine these logs. For the first two it is asked again.
 	Offline func(ids []kafkaproto.TopicPartition, err error)
 	// BadConfig: a topic's configs can't be read, so the broker's defaults hold for it.
 	BadConfig func(topic string, err error)
@@ -46,6 +46,7 @@ type Manager struct {
 
 	applying sync.Mutex // one Apply at a time; taken first
 	closed   bool       // guarded by applying
+	undone   undone
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
 	image  *controller.Image
@@ -120,6 +121,9 @@ func (m *Manager) Close() {
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.closed = true
+	if t := m.undone.timer; t != nil {
+		t.Stop()
+	}
 	for _, p := range m.Partitions() {
 		p.retire(notLeader, leaderHint{controller.NoLeader, p.look(kafkaproto.NoLeaderEpoch).holder.epoch})
 	}
