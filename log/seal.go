@@ -298,6 +298,11 @@ func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
 	s.mu.Unlock()
 	own := &fileInfo{id: f.id, end: f.end, sequence: f.sequence, deletions: deletions}
 	b.infos[f.id] = own
+	entries := 0
+	for i := range captures {
+		entries += len(captures[i].entries)
+	}
+	b.sets[keyEntry] = make([]keyValue, 0, entries) // there may be a million
 	for i := range captures {
 		if err := b.log(&captures[i]); err != nil {
 			return nil, err
@@ -355,7 +360,8 @@ func (b *sealing) log(c *capture) error {
 	var r run
 	for i := range c.entries {
 		e := &c.entries[i]
-		b.set(offsetKey(b.arena.take(logKeyLen+8), keyEntry, id, e.last), e.encode(b.arena.take(maxEntryLen)))
+		key := b.arena.keep(offsetKey(b.arena.room(logKeyLen+8), keyEntry, id, e.last))
+		b.set(key, b.arena.keep(e.encode(b.arena.room(maxEntryLen))))
 		if e.file == b.f.id {
 			r.add(e)
 		}
@@ -444,7 +450,11 @@ func (b *sealing) trimRun(c *capture, r *run) error {
 // write puts the keys in order and joins ranges that overlap, as an sstable wants them. Of two values of a key the later
 // one counts.
 func (b *sealing) write() *indexWrite {
-	w := &indexWrite{}
+	n := 0
+	for _, sets := range b.sets {
+		n += len(sets)
+	}
+	w := &indexWrite{sets: make([]keyValue, 0, n)}
 	byKey := func(a, c keyValue) int { return bytes.Compare(a.key, c.key) }
 	for _, kind := range slices.Sorted(maps.Keys(b.sets)) {
 		sets := b.sets[kind]
@@ -472,14 +482,19 @@ func (b *sealing) write() *indexWrite {
 	return w
 }
 
-// arena hands out small byte slices without an allocation for each.
+// arena holds small byte slices side by side, without an allocation for each.
 type arena struct{ free []byte }
 
-func (a *arena) take(n int) []byte {
+// room is an empty slice with room for n bytes.
+func (a *arena) room(n int) []byte {
 	if cap(a.free) < n {
 		a.free = make([]byte, 0, max(64<<10, n))
 	}
-	out := a.free[:0:n]
-	a.free = a.free[n:cap(a.free)][:0]
-	return out
+	return a.free[:0:n]
+}
+
+// keep holds what was appended to the last room.
+func (a *arena) keep(b []byte) []byte {
+	a.free = a.free[len(b):cap(a.free)][:0]
+	return b[:len(b):len(b)]
 }
