@@ -89,8 +89,7 @@ func TestAFullDiskFailsAppendsAndHealsByItself(t *testing.T) {
 			mustAppend(t, l, spec{n: 3, size: 10, pid: 9})
 			full.Store(true)
 			if name == "reserve" {
-				w.clock.Advance(time.Second)
-				eventually(t, "full", e.Full)
+				eventually(t, "full", func() bool { w.clock.Advance(time.Second); return e.Full() })
 			}
 			failed := 0
 			for i := range 4 {

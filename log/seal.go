@@ -153,13 +153,23 @@ func (s *sealer) run() {
 			err = s.seal(f)
 		}
 		if err != nil && s.e.Failed() == nil {
-			s.e.trouble("seal "+f.path, err)
+			s.trouble(f, err)
 		}
 		s.mu.Lock()
 		s.failed = err
 		s.cond.Broadcast()
 		s.mu.Unlock()
 	}
+}
+
+// trouble is a seal that failed. It is tried again, except where the index is damaged: no file could ever be sealed again,
+// and appends would wait for that in the end. A start makes the index anew.
+func (s *sealer) trouble(f *file, err error) {
+	if damage := s.e.indexDamage(err); damage != err {
+		s.e.fail(damage)
+		return
+	}
+	s.e.trouble("seal "+f.path, err)
 }
 
 // wait returns when the file is sealed.

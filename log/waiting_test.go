@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -359,6 +360,33 @@ func TestANearlyFullDiskTakesControlRecords(t *testing.T) {
 		mustAppend(t, l, spec{size: 80 << 10})
 	}
 	if err := e.DeleteLogs(l.ID()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADamagedIndexThatKeepsFilesFromBeingSealedIsMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l := mustLog(t, e, topic(1, 0))
+	mustAppend(t, l, spec{n: 5})
+	if err := e.sealActive(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.index.db.Set(offsetKey(nil, keyRun, l.id, 4), []byte{0xff}, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AdvanceStart(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.sealActive(); err == nil || e.Failed() == nil {
+		t.Fatalf("sealed: %v, directory: %v", err, e.Failed())
+	}
+	e = w.on(w.mem.CrashClone(vfs.CrashCloneCfg{})).open(nil)
+	l, _ = e.Log(l.id)
+	if ends := l.Ends(); ends.Start != 2 || ends.Next != 5 {
+		t.Fatalf("ends %+v", ends)
+	}
+	if err := e.sealActive(); err != nil {
 		t.Fatal(err)
 	}
 }
