@@ -131,10 +131,15 @@ func (v *verifier) openIndex() (*index, error) {
 func (v *verifier) files(ids []uint32) error {
 	var durable position
 	var open []*CorruptionError
+	newest, ends := v.listed(ids)
 	for _, id := range ids {
 		info, sealed := v.infos[id]
 		if id <= v.state.sealed && !sealed {
 			continue // dead, about to be removed
+		}
+		end, named := ends[id]
+		if !sealed && id < newest && !named {
+			continue // cut off by a recovery that was stopped before it could remove it
 		}
 		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id, v.directory)
 		if err != nil {
@@ -144,6 +149,8 @@ func (v *verifier) files(ids []uint32) error {
 		limit := s.size
 		if sealed {
 			limit = info.end
+		} else if id < newest {
+			limit = end
 		}
 		bad := v.file(s, min(limit, s.size), &durable)
 		if s.size < limit {
@@ -172,6 +179,28 @@ func (v *verifier) files(ids []uint32) error {
 		}
 	}
 	return nil
+}
+
+// listed is what the newest file that begins intact says of those before it: where each ends. Behind its end a file may
+// have what a write left for which there was no room.
+func (v *verifier) listed(ids []uint32) (newest uint32, ends map[uint32]int64) {
+	for _, id := range slices.Backward(ids) {
+		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id, v.directory)
+		if err != nil {
+			continue // reported by whoever reads the file
+		}
+		first := s.first
+		s.close()
+		if first == nil {
+			continue
+		}
+		ends = make(map[uint32]int64, len(first.files))
+		for _, f := range first.files {
+			ends[f.id] = int64(f.end)
+		}
+		return id, ends
+	}
+	return 0, nil
 }
 
 func (v *verifier) file(s *scanner, limit int64, durable *position) (bad []*CorruptionError) {

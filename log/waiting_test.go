@@ -390,3 +390,30 @@ func TestADamagedIndexThatKeepsFilesFromBeingSealedIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestWhatAFullDiskLeftBehindTheEndOfAFileIsNoDamage(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FileBytes = 8 << 20 })
+	l := mustLog(t, e, topic(1, 0))
+	mustAppend(t, l, spec{n: 3})
+	flush(t, e)
+	w.fault.Change(func(h *env.FaultHooks) {
+		h.WriteVAt = func(_ string, _ int64, n int) (int, error) { return n / 2, syscall.ENOSPC }
+	})
+	if _, err := append1(t, l, spec{n: 3, size: 1 << 10}); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	w.fault.Set(env.FaultHooks{Create: func(name string) error { // no file can be sealed
+		if filepath.Ext(name) != ".wal" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}})
+	eventually(t, "room again", func() bool { w.clock.Advance(time.Second); return !e.Full() })
+	mustAppend(t, l, spec{n: 3})
+	flush(t, e)
+	report, err := Verify(w.mem.CrashClone(vfs.CrashCloneCfg{}), testDir)
+	if err != nil || len(report.Problems) > 0 || report.Batches != 2 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+}
