@@ -184,6 +184,22 @@ func TestWhatAFullDiskLeftUndoneIsDoneWhenThereIsRoom(t *testing.T) {
 	n.untilRoom(n.partition(id, 0), batch("a"))
 }
 
+func TestRetentionOfNothingKeepsNothingOld(t *testing.T) {
+	n := startNode(t, "always")
+	for _, key := range []string{"retention.ms", "retention.bytes"} {
+		p := n.one(key, key, "0")
+		n.send(p, -1, batch("a")).waitOK()
+		n.restart()
+		p = n.partition(p.id.Topic, 0)
+		n.send(p, -1, batch("b")).waitOK()
+		n.clock.Advance(time.Minute)
+		n.must(n.engine.Retain())
+		if start := p.log.Ends().Start; start < 1 {
+			t.Errorf("%s=0: starts at %d", key, start)
+		}
+	}
+}
+
 func TestTenThousandPartitionsCostNoGoroutinesAndLittleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")

@@ -50,7 +50,7 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 // to one policy, would override another.
 func logConfig(c config.TopicConfig, interval bool) log.LogConfig {
 	l := log.LogConfig{
-		RetentionTime: c.Retention, RetentionBytes: c.RetentionBytes,
+		RetentionTime: limit(c.Retention), RetentionBytes: limit(c.RetentionBytes),
 		Compact: c.CleanupCompact, Delete: c.CleanupDelete,
 		SegmentBytes: c.SegmentBytes, SegmentTime: c.SegmentTime,
 	}
@@ -61,6 +61,14 @@ func logConfig(c config.TopicConfig, interval bool) log.LogConfig {
 		l.Policy, l.FlushInterval = log.FlushInterval, c.FlushInterval
 	}
 	return l
+}
+
+// limit maps a limit of retention: to the engine 0 means none, to Kafka it means that nothing is kept.
+func limit[T ~int64](v T) T {
+	if v == 0 {
+		return 1
+	}
+	return v
 }
 
 // flushPolicy reads log.flush.policy.
