@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/streambus/streambus/controller"
 )
@@ -55,10 +56,16 @@ func (n *Node) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// handOverTime is what moving leadership may take of a stop: a quorum that can't commit must not keep clients from being
+// drained.
+const handOverTime = 5 * time.Second
+
 // handOver asks the controller to move leadership to other replicas before the doors close.
 func (n *Node) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
 	_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch, WantShutdown: true})
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		n.log.Warn("leadership was not handed over", "error", err)
 	}
 }
