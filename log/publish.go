@@ -95,6 +95,9 @@ func (e *Engine) applyControls(h *frameHeader, pieces [][]byte, replay *replay) 
 }
 
 func (e *Engine) applyControl(h *frameHeader, c *control, replay *replay) error {
+	if replay != nil && replay.before(h, c.log) {
+		return nil
+	}
 	switch c.kind {
 	case ctlEnd, ctlUnlink, ctlRoster:
 		if replay != nil {

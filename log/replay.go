@@ -30,6 +30,7 @@ type replay struct {
 	listed                    []fileEnd
 	highestNamed, passed      uint32
 	unlinked                  map[uint32]bool
+	lives                     map[tp]uint64 // see lives.go
 	inline                    bool
 }
 
@@ -48,6 +49,9 @@ func (r *replay) run(ids []uint32) error {
 	}
 	r.end = at(r.state.sealed, r.state.end)
 	if err := r.findUnlinked(); err != nil {
+		return err
+	}
+	if err := r.findLives(); err != nil {
 		return err
 	}
 	for i, s := range r.chain {
@@ -166,25 +170,14 @@ func (r *replay) findUnlinked() error {
 		return nil
 	}
 	for _, s := range r.chain[max(0, len(r.chain)-2):] {
-		for off := int64(fileHeaderLen); off < s.size; {
-			h, payload, err := s.frame(off)
-			if err != nil {
-				if isIO(err) {
-					return err
-				}
-				break
+		_, err := s.controls(s.size, func(_ *frameHeader, c *control) error {
+			if c.kind == ctlUnlink {
+				r.unlinked[binary.BigEndian.Uint32(c.body)] = true
 			}
-			for h.kind == frameControl && len(payload) > 0 {
-				c, rest, err := nextControl(payload)
-				if err != nil {
-					return err
-				}
-				if c.kind == ctlUnlink {
-					r.unlinked[binary.BigEndian.Uint32(c.body)] = true
-				}
-				payload = rest
-			}
-			off += h.span()
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -335,6 +328,9 @@ func (r *replay) apply(s *scanner, h *frameHeader, payload []byte) error {
 	r.e.recovery.Frames++
 	if h.kind == frameControl {
 		return r.e.applyControls(h, [][]byte{payload}, r)
+	}
+	if r.before(h, h.log) {
+		return nil
 	}
 	l := r.e.lookup(h.log)
 	if l == nil {

@@ -15,6 +15,7 @@ import (
 // synced is there, of the rest any subset of 4 KiB blocks and directory entries.
 type MemFS struct {
 	mem         *vfs.MemFS
+	linking     sync.Mutex // see memVFS
 	mu          sync.Mutex
 	free, total uint64
 }
@@ -25,7 +26,11 @@ func NewMem() *MemFS { return wrapMem(vfs.NewCrashableMem()) }
 func wrapMem(m *vfs.MemFS) *MemFS { return &MemFS{mem: m, free: 1 << 40, total: 1 << 40} }
 
 // CrashClone is a copy as a crash at this moment may leave it. The original goes on undisturbed.
-func (m *MemFS) CrashClone(cfg vfs.CrashCloneCfg) *MemFS { return wrapMem(m.mem.CrashClone(cfg)) }
+func (m *MemFS) CrashClone(cfg vfs.CrashCloneCfg) *MemFS {
+	m.linking.Lock()
+	defer m.linking.Unlock()
+	return wrapMem(m.mem.CrashClone(cfg))
+}
 
 // SetUsage sets what Usage answers.
 func (m *MemFS) SetUsage(free, total uint64) {
@@ -35,7 +40,7 @@ func (m *MemFS) SetUsage(free, total uint64) {
 }
 
 // VFS is as FS says.
-func (m *MemFS) VFS() vfs.FS { return m.mem }
+func (m *MemFS) VFS() vfs.FS { return memVFS{m.mem, m} }
 
 // Create is as FS says.
 func (m *MemFS) Create(name string) (File, error) {
