@@ -62,7 +62,7 @@ type Options struct {
 
 // Events tell what happens inside. Each may be nil; none may block or call the engine.
 type Events struct {
-	Synced     func(bytes int64, took time.Duration)
+	Synced     func(took time.Duration)
 	Sealed     func(file uint32, bytes int64, entries int)
 	Unlinked   func(file uint32)
 	Full       func(full bool, free uint64)
@@ -84,7 +84,6 @@ type Recovery struct {
 	Frames      int           // intact frames applied
 	CutFile     uint32        // file in which the WAL ended
 	CutPosition int64         // where
-	CutBytes    int64         // bytes behind the end that were given up, all of them never acknowledged as flushed
 	Logs        int           // logs known
 	Rebuilt     bool          // the index was made anew
 	Took        time.Duration // by the clock of Env

@@ -179,7 +179,7 @@ func (s *syncer) sync(files []*file) error {
 		s.e.counts.syncs.Add(1)
 	}
 	if s.e.opts.Events.Synced != nil {
-		s.e.opts.Events.Synced(0, s.e.env.Clock.Now().Sub(began))
+		s.e.opts.Events.Synced(s.e.env.Clock.Now().Sub(began))
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func newEngineMetrics(r *prometheus.Registry) engineMetrics {
 func (m *Metrics) LogEvents() log.Events {
 	e, l := &m.engine, m.log
 	return log.Events{
-		Synced:   func(_ int64, took time.Duration) { e.syncs.Observe(took.Seconds()) },
+		Synced:   func(took time.Duration) { e.syncs.Observe(took.Seconds()) },
 		Sealed:   func(uint32, int64, int) { e.sealed.Inc() },
 		Unlinked: func(uint32) { e.unlinked.Inc() },
 		Full: func(full bool, free uint64) {
@@ -43,7 +43,7 @@ func (m *Metrics) LogEvents() log.Events {
 		},
 		Recovered: func(r log.Recovery) {
 			l.Info("log recovered", "clean", r.Clean, "logs", r.Logs, "files", r.Files, "frames", r.Frames, "bytes", r.Bytes,
-				"cut", r.CutBytes, "took", r.Took)
+				"took", r.Took)
 		},
 		Corruption: func(err *log.CorruptionError) {
 			e.corruptions.Inc()

@@ -36,7 +36,7 @@ func TestEventsShowInAScrape(t *testing.T) {
 	b.Request(broker.RequestEvent{Key: 0, BytesIn: 100, BytesOut: 20, Handling: time.Millisecond})
 	b.PartitionError(0, kafkaproto.ErrKafkaStorageError.Num)
 	b.PartitionError(1, 9999)
-	m.LogEvents().Synced(10, time.Millisecond)
+	m.LogEvents().Synced(time.Millisecond)
 	m.QuorumEvents().BatchCommitted(3, 100, time.Millisecond)
 	got := scrape(t, m)
 	for _, want := range []string{
