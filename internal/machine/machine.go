@@ -37,7 +37,24 @@ type Send struct {
 // which is the only way that hard state changes.
 type Result[R any] struct {
 	Records []R
+	// Producer is set when the Records belong to a transaction: they count when its commit marker is replayed.
+	Producer *Producer
 	Replies []Reply
 	Timers  []Timer
 	Sends   []Send
 }
+
+// Record is an entry of a coordinator's log, key and value in Kafka's own formats. A nil Value is a tombstone.
+type Record struct {
+	Key   []byte
+	Value []byte
+}
+
+// Producer is whose transaction a record of a coordinator's log belongs to.
+type Producer struct {
+	ID    int64 // -1: none, the record counts at once
+	Epoch int16
+}
+
+// NoProducer belongs to a record outside of any transaction.
+var NoProducer = Producer{ID: -1, Epoch: -1}
