@@ -3,6 +3,7 @@ package groups
 import (
 	"time"
 
+	"github.com/streambus/streambus/internal/machine"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -132,6 +133,17 @@ type OffsetCommitAnswer struct {
 	Topic     string
 	Partition kafkaproto.PartitionID
 	Err       error
+}
+
+// TxnOffsetCommit stores offsets that count when the transaction of Producer commits (key 28). Answered like OffsetCommit.
+// Result.Producer is set with its records.
+type TxnOffsetCommit struct {
+	Group      string
+	Producer   machine.Producer
+	MemberID   string // empty with Generation -1: not checked (versions before 3 have none)
+	InstanceID *string
+	Generation int32
+	Offsets    []CommitOffset
 }
 
 // OffsetFetch asks for committed offsets of one group (key 9). Answered with OffsetFetchAnswer, or Reply.Err.
