@@ -31,6 +31,17 @@ type Quorum interface {
 	Leader() (id, epoch int32, ok bool)
 }
 
+// GroupCoordinator takes the inputs of package groups to the machine that holds a group; shard.Host is one. done is called
+// once, from any goroutine.
+type GroupCoordinator interface {
+	// Submit asks the machine of one partition of __consumer_offsets.
+	Submit(partition int32, input any, done func(value any, err error))
+	// Each asks the machines of all partitions that this node leads.
+	Each(input any, done func(values []any, err error))
+	// Partitions is how many partitions __consumer_offsets has; not ok while it does not exist.
+	Partitions() (n int32, ok bool)
+}
+
 // Options is what a Server is made of. All but Events must be set.
 type Options struct {
 	Env        env.Env
@@ -39,6 +50,7 @@ type Options struct {
 	ClusterID  func() string
 	Quorum     Quorum
 	Partitions *partition.Manager
+	Groups     GroupCoordinator
 	Events     Events
 	Logger     *slog.Logger
 }
@@ -51,6 +63,7 @@ type Server struct {
 	clusterID  func() string
 	quorum     Quorum
 	partitions *partition.Manager
+	groups     GroupCoordinator
 	events     Events
 	log        *slog.Logger
 
@@ -112,7 +125,7 @@ func readLimits(c *config.Config) limits {
 func NewServer(o Options) *Server {
 	s := &Server{
 		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
-		partitions: o.Partitions, events: o.Events, log: o.Logger,
+		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger,
 		limits:      readLimits(o.Config),
 		listeners:   map[net.Listener]struct{}{},
 		conns:       map[*conn]struct{}{},
