@@ -185,6 +185,22 @@ func (x *index) entries(id tp, from, upTo offset, fn func(e *entry) (bool, error
 	})
 }
 
+// lastBefore is the last offset of the entry that ends nearest below o.
+func (x *index) lastBefore(id tp, o offset) (last offset, ok bool, err error) {
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: offsetKey(nil, keyEntry, id, 0), UpperBound: offsetKey(nil, keyEntry, id, max(o, 0))})
+	if err != nil {
+		return 0, false, fmt.Errorf("read the index: %w", err)
+	}
+	if it.Last() {
+		_, last, err = decodeOffsetKey(it.Key())
+		ok = err == nil
+	}
+	if err := errors.Join(err, it.Error(), it.Close()); err != nil {
+		return 0, false, fmt.Errorf("read the index: %w", err)
+	}
+	return last, ok, nil
+}
+
 // runs calls fn with the runs of a log that hold offsets at from and above, below upTo.
 func (x *index) runs(id tp, from, upTo offset, fn func(r *run) (bool, error)) error {
 	if from >= upTo {

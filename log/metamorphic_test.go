@@ -287,11 +287,15 @@ func (s *simulation) truncate() {
 	if err := l.Truncate(to); err != nil {
 		s.t.Fatalf("truncate %s to %d: %v", id, to, err)
 	}
-	for len(m.batches) > 0 && m.batches[len(m.batches)-1].last >= to {
-		to = min(to, m.batches[len(m.batches)-1].base)
-		m.batches = m.batches[:len(m.batches)-1]
+	if to < m.next {
+		for len(m.batches) > 0 && m.batches[len(m.batches)-1].last >= to {
+			m.batches = m.batches[:len(m.batches)-1]
+		}
+		m.next = m.start
+		if n := len(m.batches); n > 0 {
+			m.next = max(m.next, m.batches[n-1].last+1)
+		}
 	}
-	m.next = min(m.next, max(to, m.start))
 	s.note("truncate %s to %d", id, to)
 	if ends := l.Ends(); ends.Next != m.next || ends.Written != m.next {
 		s.t.Fatalf("truncated to %d: ends %+v", m.next, ends)

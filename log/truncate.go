@@ -7,8 +7,8 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// Truncate cuts the log so that it ends at to or, if to lies inside a batch, where that batch begins. What is cut off is
-// never changed on disk: a control record says that it is void. Returns when that is written, under FlushAlways durable.
+// Truncate cuts the log so that it ends at to or, if to lies inside a batch or behind offsets without a record, where the
+// last whole batch below ends (or at the log's start). What is cut off is never changed on disk: a control record says that it is void. Returns when that is written, under FlushAlways durable.
 // Nothing may append to the log meanwhile. Cutting at or behind the end does nothing; below the start it is an error.
 func (l *Log) Truncate(to kafkaproto.Offset) error {
 	return l.control(func() bool { return true }, func() ([]byte, error) {
@@ -113,20 +113,38 @@ func (l *Log) wakeDrained() {
 	}
 }
 
-// edge is where a cut at to really cuts: at to, or at the start of the batch that holds it. The lock is held.
+// edge is where a cut at to really cuts: where the last batch ends that stays whole. That is below to if to lies inside a
+// batch, or in offsets that belong to no record: they are given up too, so that the next frame claims them anew. Else they
+// would be claimed by no frame that is left, and what was void there before could come back with an index made anew. The
+// lock is held.
 func (l *Log) edge(to offset) (offset, error) {
 	e, ok, err := l.find(to)
-	if err != nil || !ok || e.base >= to {
-		return to, err
-	}
-	kept, err := l.e.part(&e, to)
 	if err != nil {
 		return 0, err
 	}
-	if kept.cutBatch >= 0 {
-		return kept.cutBatch, nil
+	if ok && e.base < to {
+		kept, err := l.e.part(&e, to)
+		if err != nil {
+			return 0, err
+		}
+		if kept.length > 0 {
+			return kept.last + 1, nil
+		}
+		to = e.base
 	}
-	return to, nil
+	return l.endBefore(to)
+}
+
+// endBefore is where the last entry ends that lies below to, 0 if there is none. The lock is held.
+func (l *Log) endBefore(to offset) (offset, error) {
+	if i := search(l.entries, to); i > 0 {
+		return l.entries[i-1].last + 1, nil
+	}
+	last, ok, err := l.e.index.lastBefore(l.id, min(to, l.sealed))
+	if err != nil || !ok {
+		return 0, l.e.indexDamage(err)
+	}
+	return last + 1, nil
 }
 
 // find is the entry that holds o, or the first above it. The lock is held.
@@ -219,18 +237,14 @@ func minOffset(a, b offset) offset {
 // kept is what is left of an entry that is cut.
 type kept struct {
 	entry
-	cutBatch offset // base of the batch that the cut lies inside of, -1: it lies between two
 }
 
 // part keeps the batches of an entry that end below to.
 func (e *Engine) part(of *entry, to offset) (kept, error) {
-	k := kept{entry: *of, cutBatch: -1}
+	k := kept{entry: *of}
 	k.length, k.maxTime, k.last = 0, -1, of.base-1
 	err := e.walk(of, func(b kafkaproto.Batch, _ int64) (bool, error) {
 		if b.LastOffset() >= to {
-			if b.BaseOffset() < to {
-				k.cutBatch = b.BaseOffset()
-			}
 			return false, nil
 		}
 		k.length += uint32(12 + b.Length())
