@@ -19,6 +19,13 @@ type Target struct {
 	Bootstrap []string      // host:port; at least one; a bare host means port 9092
 	ClientID  string        // what the broker logs; "streambus" if empty
 	Timeout   time.Duration // of one administrative request, and of finding the first broker; 30 s if 0
+	TLS       TLS
+	SASL      SASL
+}
+
+// Connect makes a client for what the functions of this package don't do; the caller closes it. See connect.
+func (t Target) Connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	return t.connect(ctx, opts...)
 }
 
 func (t Target) timeout() time.Duration {
@@ -44,6 +51,11 @@ func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 		kgo.ClientID(id),
 		kgo.DialTimeout(5 * time.Second),
 	}
+	secure, err := t.securityOptions()
+	if err != nil {
+		return nil, err
+	}
+	base = append(base, secure...)
 	client, err := kgo.NewClient(append(base, opts...)...)
 	if err != nil {
 		return nil, &UsageError{err}
@@ -52,7 +64,7 @@ func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("no broker answers at %s: %w", strings.Join(seeds, ","), err)
+		return nil, fmt.Errorf("no broker answers at %s: %w", strings.Join(seeds, ","), t.explainSecurity(err))
 	}
 	return client, nil
 }

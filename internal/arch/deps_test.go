@@ -17,6 +17,7 @@ var modules = map[string]struct {
 	"github.com/twmb/franz-go/pkg/kgo":        {[]string{"cli", "bench", "cmd/streambus"}, "a client: servers don't speak to themselves through one"},
 	"github.com/twmb/franz-go/pkg/kadm":       {[]string{"cli", "bench", "cmd/streambus"}, "an admin client"},
 	"github.com/twmb/franz-go/pkg/kerr":       {[]string{"cli", "bench", "cmd/streambus"}, "the client's error names; servers have kafkaproto.Error"},
+	"github.com/twmb/franz-go/pkg/sasl":       {[]string{"cli"}, "logging in, for clusters that ask for it"},
 	"github.com/hashicorp/raft":               {[]string{"controller/quorum"}, "consensus; everyone else knows only the quorum"},
 	"github.com/hashicorp/go-hclog":           {[]string{"controller/quorum"}, "raft's logger, turned into slog"},
 	"github.com/hashicorp/go-immutable-radix": {[]string{"controller"}, "persistent maps of the metadata image"},
