@@ -237,3 +237,36 @@ func TestADirectoryIsForOneNodeOneClusterAndOneProcess(t *testing.T) {
 		t.Fatalf("newer: %v", err)
 	}
 }
+
+// The batch that began the transaction is not the producer's any more for duplicates (it was cut off with the rest), and yet
+// the transaction is open again, also when the state was written and read in between.
+func TestTransactionThatLostItsMarkerToACutIsOpenAfterARestart(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l := mustLog(t, e, topic(1, 0))
+	mustAppend(t, l, spec{n: 6, pid: 1, txn: true})
+	mustAppend(t, l, spec{n: 1})
+	done := make(chan error, 1)
+	marker := kafkaproto.ControlBatch(kafkaproto.ControlAbort, 1, 0, 4, 0)
+	if _, err := l.Append(Append{Data: marker, Origin: OriginCoordinator, Done: func(err error) { done <- err }}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for seq := range int32(keptBatches) { // so that the batch at 0 is remembered for duplicates no more
+		mustAppend(t, l, spec{n: 1, pid: 1, seq: 6 + seq})
+	}
+	if err := l.Truncate(7); err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []string{"at once", "after a restart"} {
+		l, _ := e.Log(topic(1, 0))
+		if first, ok := l.FirstUnstable(); !ok || first != 0 {
+			t.Fatalf("%s: first unstable %d %v, want 0", where, first, ok)
+		}
+		closeEngine(t, e)
+		e = w.open(nil)
+	}
+	closeEngine(t, e)
+}

@@ -35,6 +35,10 @@ func newProducerData() producerData {
 	return producerData{epoch: -1, coordinatorEpoch: -1, lastTime: -1, txnStart: -1}
 }
 
+// known tells whether there is something to remember. Of a producer whose batches were cut off all but a transaction may be
+// forgotten that a truncation has opened again, its epoch too.
+func (p *producerData) known() bool { return p.epoch >= 0 || p.txnStart >= 0 }
+
 // producer holds the state twice: with what has been assigned an offset, against which appends are checked, and with
 // what has been written, which is what a snapshot holds and what a failed write falls back to. They are equal when
 // nothing is in flight.
@@ -230,7 +234,7 @@ func (t *producerTable) close(b *batchInfo, first offset) {
 func (t *producerTable) rollback() {
 	for id, p := range t.byID {
 		p.assigned, p.inFlight = p.written, 0
-		if p.written.epoch < 0 {
+		if !p.written.known() {
 			delete(t.byID, id)
 		}
 	}

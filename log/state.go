@@ -64,7 +64,7 @@ func (s *logState) encode() []byte {
 	}
 	ids := make([]kafkaproto.ProducerID, 0, len(s.producers.byID))
 	for id, p := range s.producers.byID {
-		if p.written.epoch >= 0 {
+		if p.written.known() {
 			ids = append(ids, id)
 		}
 	}
