@@ -32,9 +32,10 @@ type stdio struct {
 // app is what the commands share.
 type app struct {
 	stdio
-	bootstrap []string
-	timeout   time.Duration
-	signals   chan os.Signal // of serve
+	bootstrap  []string
+	timeout    time.Duration
+	connection connection
+	signals    chan os.Signal // of serve
 }
 
 // errSilent ends a command with exit code 1 when it has said why itself.
@@ -87,15 +88,16 @@ The commands speak nothing but that protocol, so they work on Apache Kafka as we
   streambus topic create orders --partitions 12
   echo 'hello' | streambus produce orders
   streambus consume orders --offset earliest --until-end`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.resolve(c) },
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
 	root.AddCommand(
-		newServe(a), newConfig(a), newTopic(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newVersion(a),
+		newServe(a), newConfig(a), newTopic(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newProfile(a), newVersion(a),
 	)
 	group(root)
 	return root
@@ -133,20 +135,6 @@ func takes(least, most int) cobra.PositionalArgs {
 		return nil
 	}
 }
-
-// cluster adds the flags that say where the cluster is.
-func (a *app) cluster(c *cobra.Command) {
-	a.brokers(c)
-	c.Flags().DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
-}
-
-// brokers adds -b, which nothing can complete, files least of all.
-func (a *app) brokers(c *cobra.Command) {
-	c.Flags().StringSliceVarP(&a.bootstrap, "bootstrap", "b", []string{cli.DefaultBootstrap}, "addresses of one or more brokers, host:port")
-	_ = c.RegisterFlagCompletionFunc("bootstrap", cobra.NoFileCompletions)
-}
-
-func (a *app) target() cli.Target { return cli.Target{Bootstrap: a.bootstrap, Timeout: a.timeout} }
 
 // output adds -o.
 func (a *app) output(c *cobra.Command, def cli.Format, allowed ...cli.Format) func() (cli.Format, error) {
@@ -195,26 +183,6 @@ func choice(c *cobra.Command, p *string, name, short, def, text string, values [
 	_ = c.RegisterFlagCompletionFunc(name, func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		return cli.Complete(values, prefix), cobra.ShellCompDirectiveNoFileComp
 	})
-}
-
-// topicNames completes names of topics.
-func (a *app) topicNames(many bool) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && !many {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		t := a.target()
-		t.Timeout = 2 * time.Second
-		list, err := cli.ListTopics(context.Background(), t, cli.ListTopicsOptions{})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		names := make([]string, len(list))
-		for i, s := range list {
-			names[i] = s.Name
-		}
-		return cli.Complete(names, prefix), cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 // interruptible is a context that the first interrupt ends; a second one ends the process as usual.
