@@ -1,9 +1,12 @@
 package groups
 
-import "unicode/utf16"
+import (
+	"math"
+	"unicode/utf16"
+)
 
-// PartitionFor is the partition of __consumer_offsets that holds a group: Java's String.hashCode (over UTF-16) without its
-// sign bit, modulo the number of partitions, as Kafka's Utils.abs has it.
+// PartitionFor is the partition of __consumer_offsets that holds a group: the absolute value of Java's String.hashCode (over
+// UTF-16) modulo the number of partitions. As in Kafka's Utils.abs the least number counts as 0.
 func PartitionFor(group string, partitions int32) int32 {
 	if partitions <= 0 {
 		return 0
@@ -17,5 +20,11 @@ func PartitionFor(group string, partitions int32) int32 {
 		}
 		h = 31*h + int32(r)
 	}
-	return (h & 0x7fffffff) % partitions
+	switch {
+	case h == math.MinInt32:
+		return 0
+	case h < 0:
+		h = -h
+	}
+	return h % partitions
 }
