@@ -66,8 +66,10 @@ log ends and how many records lie between. The end is the high watermark. A - me
 	f.BoolVar(&offsets, "offsets", false, "offsets and lag of each partition (the default)")
 	f.BoolVar(&members, "members", false, "the members and what they are assigned")
 	f.BoolVar(&state, "state", false, "state, assignor and coordinator, a group a line")
-	c.MarkFlagsMutuallyExclusive("offsets", "members", "state")
 	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
+		if err := exclusive(c, "offsets", "members", "state"); err != nil {
+			return nil, err
+		}
 		o.Groups, o.View = args, cli.GroupOffsets
 		switch {
 		case members:
@@ -160,10 +162,11 @@ A file has a line for each partition, TOPIC,PARTITION,OFFSET or GROUP,TOPIC,PART
 	f.BoolVar(&o.Execute, "execute", false, "commit the new offsets")
 	f.BoolVar(&dryRun, "dry-run", false, "only show the new offsets (the default)")
 	f.BoolVar(&export, "export", false, "print the new offsets as CSV, to be read by --from-file")
-	c.MarkFlagsMutuallyExclusive("execute", "dry-run")
-	c.MarkFlagsMutuallyExclusive("export", "output")
 	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
-		var err error
+		err := errors.Join(exclusive(c, "execute", "dry-run"), exclusive(c, "export", "output"))
+		if err != nil {
+			return nil, err
+		}
 		if o.Topics, err = cli.ParseSelections(topics); err != nil {
 			return nil, err
 		}
