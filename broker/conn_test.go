@@ -115,6 +115,26 @@ func TestARequestThatMayBlockHoldsBackTheNextUntilItIsAnswered(t *testing.T) {
 	c.receive(second, metadataRequest())
 }
 
+func TestARequestSeesWhatTheOnesBeforeItDid(t *testing.T) {
+	row, held := heldRow(true)
+	started := make(chan *request, 1)
+	serial := api{key: 60, name: "serial", maxVersion: 2, handle: func(_ *Server, r *request) { started <- r }}
+	b := startServer(t, []api{row, serial})
+	c := b.dial()
+	c.send(metadataRequest())
+	c.send(kmsg.NewPtrDescribeClusterRequest())
+	r := <-held
+	select {
+	case <-started:
+		t.Fatal("ListOffsets, say, started while the Produce before it was not answered")
+	case <-time.After(20 * time.Millisecond):
+	}
+	answerHeld(r)
+	(<-started).reply(kmsg.NewPtrDescribeClusterResponse())
+	c.frame()
+	c.frame()
+}
+
 func TestAnAnswerBeforeARequestThatBlocksIsNotHeldBack(t *testing.T) {
 	row, held := heldRow(false)
 	b := startServer(t, []api{row})

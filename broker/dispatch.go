@@ -36,7 +36,7 @@ func (c *conn) dispatch(f *frame) bool {
 		return false
 	}
 	if !r.api.pipelined {
-		c.flush() // what is answered must not wait for a handler that may block
+		c.awaitWriter() // as in Kafka it sees what the requests before did, and nothing answered waits for it
 	}
 	c.enqueue(r)
 	return c.handle(r)
