@@ -8,6 +8,11 @@ import (
 // get returns the value of a broker property. A name that is not in the table is a mistake in the program, not in its
 // input: it panics.
 func (c *Config) get(name string) value {
+	if o := c.overlay.Load(); o != nil {
+		if v, ok := o.values[name]; ok {
+			return v
+		}
+	}
 	v, ok := c.values[name]
 	if !ok {
 		panic("config: no property " + name)
@@ -63,7 +68,7 @@ func (c *Config) Entries() []Entry {
 		if k.Scope != BrokerScope {
 			continue
 		}
-		v := c.values[k.Name]
+		v := c.get(k.Name)
 		e := Entry{Key: k, Value: v.text, Set: v.isSet, Origin: v.origin, Source: v.source}
 		if k.Sensitive && v.isSet {
 			e.Value = hidden

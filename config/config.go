@@ -8,6 +8,8 @@
 // Read keys.go first (what a row of the table is), then load.go (where a value comes from).
 package config
 
+import "sync/atomic"
+
 // Origin says where a value came from, in order of precedence from the weakest.
 type Origin int
 
@@ -18,10 +20,12 @@ const (
 	OriginEnvironment
 	OriginSet
 	OriginFlag
+	OriginCluster // set on all brokers while they run
+	OriginBroker  // set on this broker while it runs
 )
 
 func (o Origin) String() string {
-	return [...]string{"default", "file", "environment", "set", "flag"}[o]
+	return [...]string{"default", "file", "environment", "set", "flag", "cluster", "broker"}[o]
 }
 
 // Sources is what Load reads. Nil and empty parts are left out.
@@ -43,10 +47,12 @@ type Warning struct {
 
 func (w Warning) String() string { return w.Key + ": " + w.Text }
 
-// Config is a set of checked values. It is immutable.
+// Config is a set of checked values: those from the start, which never change, and over them what was set while the broker
+// runs (SetDynamic), which the methods that read a property follow at once.
 type Config struct {
 	values   map[string]value
 	hostname string
+	overlay  atomic.Pointer[overlay]
 }
 
 // value is a checked property value: as written, and as parsed.

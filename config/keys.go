@@ -16,13 +16,16 @@ const (
 	Password Type = "password"
 )
 
-// Scope says whether a property belongs to a broker or to a topic.
+// Scope says what a property belongs to.
 type Scope string
 
 // Scopes.
 const (
 	BrokerScope Scope = "broker"
 	TopicScope  Scope = "topic"
+	// GroupScope and ClientMetricsScope are for what is set on one group, or on one subscription to the metrics of clients.
+	GroupScope         Scope = "group"
+	ClientMetricsScope Scope = "client metrics"
 )
 
 // Update says how Kafka lets a broker property change while the broker runs.

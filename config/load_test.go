@@ -101,10 +101,10 @@ func TestEnvironmentIsReadAsByApachesImage(t *testing.T) {
 
 func TestBadValueNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 	for text, wants := range map[string][]string{
-		"num.partitions=0":                 {"num.partitions", `"0"`, "at least 1", "server.properties:1"},
-		"num.partitions=many":              {"num.partitions", `"many"`, "whole number"},
-		"delete.topic.enable=yes":          {"delete.topic.enable", `"yes"`, "true or false"},
-		"log.cleanup.policy=keep":          {"log.cleanup.policy", `"keep"`, "compact, delete"},
+		"num.partitions=0":                 {"num.partitions", "value 0", "at least 1", "server.properties:1"},
+		"num.partitions=many":              {"num.partitions", "value many", "number of type INT"},
+		"delete.topic.enable=yes":          {"delete.topic.enable", "value yes", "true or false"},
+		"log.cleanup.policy=keep":          {"log.cleanup.policy", "value keep", "compact, delete"},
 		"log.flush.policy=sometimes":       {"log.flush.policy", "always, interval, never"},
 		"listeners=PLAINTEXT//x":           {"listeners", "NAME://host:port"},
 		"listeners=PLAINTEXT://:0,[::1]:9": {"PLAINTEXT is there twice"},

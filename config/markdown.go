@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,16 +17,23 @@ with --config (the syntax of Java's properties), the default. ` + "`streambus co
 
 "own" marks StreamBus's own properties. "no effect" marks Kafka's properties that are read and checked, and otherwise do
 nothing here (yet): setting one gives a warning at the start, and so does a property that is not listed at all.
+
+"while running" marks broker properties that can be changed while the broker runs (` + "`kafka-configs --alter --entity-type brokers`" + `): of one
+broker, or also of all at once (` + "`--entity-default`" + `) unless it says "per broker". What is set so wins over what the broker was started with,
+that of one broker over that of all; topics without a value of their own follow.
 `)
 	section(&b, BrokerScope, "Broker properties")
 	section(&b, TopicScope, "Topic properties")
+	section(&b, GroupScope, "Group properties")
+	section(&b, ClientMetricsScope, "Properties of subscriptions to clients' metrics")
 	return b.String()
 }
 
 func section(b *strings.Builder, scope Scope, title string) {
 	fmt.Fprintf(b, "\n## %s\n\n| property | type | default | allowed | what it does |\n|---|---|---|---|---|\n", title)
-	for i := range table {
-		k := &table[i]
+	rows := slices.Concat(table, groupRows, clientMetricsRows)
+	for i := range rows {
+		k := &rows[i]
 		if k.Scope != scope {
 			continue
 		}
@@ -37,7 +45,7 @@ func (k *Key) shownDefault() string {
 	switch {
 	case k.NoDefault:
 		return "none"
-	case k.Scope == TopicScope && len(k.Synonyms) > 0:
+	case k.Scope != BrokerScope && len(k.Synonyms) > 0:
 		return strings.Join(k.Synonyms, ", ")
 	case k.Default == "":
 		return "empty"
@@ -53,11 +61,23 @@ func (k *Key) shownRange() string {
 }
 
 func (k *Key) remarks() string {
+	var remarks []string
 	switch k.Meaning {
 	case Own:
-		return " (own)"
+		remarks = append(remarks, "own")
 	case Accepted:
-		return " (no effect)"
+		remarks = append(remarks, "no effect")
 	}
-	return ""
+	if k.Scope == BrokerScope && !needsRestart[k.Name] {
+		switch k.Update {
+		case ClusterWide:
+			remarks = append(remarks, "while running")
+		case PerBroker:
+			remarks = append(remarks, "while running, per broker")
+		}
+	}
+	if len(remarks) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(remarks, "; ") + ")"
 }

@@ -14,9 +14,11 @@ type TopicSource int
 
 // Sources of a topic property, from the weakest.
 const (
-	FromDefault TopicSource = iota // the table
-	FromBroker                     // the broker's file, environment or flags
-	FromTopic                      // set on the topic
+	FromDefault       TopicSource = iota // the table
+	FromBroker                           // the broker's file, environment or flags
+	FromCluster                          // set on all brokers while they run
+	FromRunningBroker                    // set on this broker while it runs
+	FromTopic                            // set on the topic
 )
 
 // TopicEntry is one property of a topic with its effective value.
@@ -32,7 +34,7 @@ func ValidateTopic(name, text string) error {
 	if !ok {
 		return &Error{Key: name, Value: text, Unknown: true}
 	}
-	_, err := k.check(text)
+	_, err := k.checkSet(text)
 	return err
 }
 
@@ -45,7 +47,7 @@ func (c *Config) Topic(overrides map[string]string) (TopicConfig, error) {
 		if !ok {
 			return TopicConfig{}, &Error{Key: name, Value: overrides[name], Unknown: true}
 		}
-		parsed, err := k.check(overrides[name])
+		parsed, err := k.checkSet(overrides[name])
 		if err != nil {
 			return TopicConfig{}, err
 		}
@@ -85,21 +87,30 @@ func (c *Config) TopicEntries(overrides map[string]string) []TopicEntry {
 			e.Value = text
 		} else {
 			parsed, origin, _ := c.topicDefault(k)
-			e.Value, e.Source = format(parsed), FromDefault
-			if origin != OriginDefault {
-				e.Source = FromBroker
-			}
+			e.Value, e.Source = format(parsed), sourceOf(origin)
 		}
 		entries = append(entries, e)
 	}
 	return entries
 }
 
+func sourceOf(o Origin) TopicSource {
+	switch o {
+	case OriginDefault:
+		return FromDefault
+	case OriginCluster:
+		return FromCluster
+	case OriginBroker:
+		return FromRunningBroker
+	}
+	return FromBroker
+}
+
 // topicDefault finds the first broker property of a topic property's synonyms that has a value, and that value in the
 // topic property's unit. Where all of them stand at their defaults, the topic property's own default counts.
 func (c *Config) topicDefault(k *Key) (parsed any, origin Origin, synonym string) {
 	for _, name := range k.Synonyms {
-		v := c.values[name]
+		v := c.get(name)
 		if !v.isSet || v.origin == OriginDefault {
 			continue
 		}
@@ -171,16 +182,18 @@ func (c *Config) checkTogether(values map[string]any) error {
 		if lowest <= highest {
 			return nil
 		}
-		return &Error{Key: low, Value: format(lowest), Reason: fmt.Sprintf("it must not be above %s, which is %d", high, highest)}
+		return &Error{Key: low, Value: format(lowest), Text: fmt.Sprintf("%s must not be above %s: %d > %d", low, high, lowest, highest)}
 	}
-	if err := above("min.compaction.lag.ms", "max.compaction.lag.ms"); err != nil {
-		return err
+	if lo, hi := values["min.compaction.lag.ms"], values["max.compaction.lag.ms"]; lo.(int64) > hi.(int64) {
+		return &Error{Key: "min.compaction.lag.ms", Value: format(lo), Text: fmt.Sprintf(
+			"conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", lo, hi)}
 	}
 	if tiered, _ := values["remote.storage.enable"].(bool); !tiered {
 		return nil
 	}
 	if !c.Bool("remote.log.storage.system.enable") {
-		return &Error{Key: "remote.storage.enable", Value: "true", Reason: "this broker does not tier: remote.log.storage.system.enable is false"}
+		return &Error{Key: "remote.storage.enable", Value: "true", Text: "Tiered Storage functionality is disabled in the broker. " +
+			"Topic cannot be configured with remote log storage."}
 	}
 	for _, unit := range []string{"ms", "bytes"} {
 		if n, _ := values["retention."+unit].(int64); n < 0 {

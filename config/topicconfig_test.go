@@ -57,7 +57,7 @@ func TestTopicEntriesSayWhereAValueComesFrom(t *testing.T) {
 func TestTopicConfigsHaveKafkasRanges(t *testing.T) {
 	for _, bad := range [][2]string{
 		{"retention.ms", "-2"}, {"segment.bytes", "1048575"}, {"max.message.bytes", "-1"}, {"min.insync.replicas", "0"},
-		{"cleanup.policy", "compact,compact"}, {"compression.type", "none"}, {"min.cleanable.dirty.ratio", "1.1"},
+		{"cleanup.policy", "compact,,delete"}, {"compression.type", "none"}, {"min.cleanable.dirty.ratio", "1.1"},
 		{"message.timestamp.type", "createTime"}, {"flush.messages", "0"}, {"segment.ms", "0"}, {"nonsense", "1"},
 		{"unclean.leader.election.enable", "1"}, {"compression.zstd.level", "23"}, {"preallocate", ""},
 	} {

@@ -16,12 +16,17 @@ type Valid interface {
 	String() string
 }
 
+// sentenced is a Valid whose refusals are no mere end of the usual sentence, in Kafka's words.
+type sentenced interface {
+	Sentence(name string, parsed any) string
+}
+
 // atLeast allows numbers from its value up.
 type atLeast float64
 
 func (v atLeast) Check(p any) string {
 	if n := number(p); n < float64(v) || math.IsNaN(n) {
-		return "it must be at least " + plain(float64(v))
+		return "Value must be at least " + plain(float64(v))
 	}
 	return ""
 }
@@ -32,8 +37,11 @@ func (v atLeast) String() string { return "[" + plain(float64(v)) + ",...]" }
 type between struct{ lo, hi float64 }
 
 func (v between) Check(p any) string {
-	if n := number(p); n < v.lo || n > v.hi || math.IsNaN(n) {
-		return "it must be between " + plain(v.lo) + " and " + plain(v.hi)
+	switch n := number(p); {
+	case n < v.lo || math.IsNaN(n):
+		return "Value must be at least " + plain(v.lo)
+	case n > v.hi:
+		return "Value must be no more than " + plain(v.hi)
 	}
 	return ""
 }
@@ -45,7 +53,7 @@ type gzipLevel struct{}
 
 func (gzipLevel) Check(p any) string {
 	if n := number(p); n != -1 && (n < 1 || n > 9) {
-		return "it must be between 1 and 9, or -1"
+		return "Value must be between 1 and 9 or equal to -1"
 	}
 	return ""
 }
@@ -59,7 +67,7 @@ func (v oneOf) Check(p any) string {
 	if slices.Contains(v, p.(string)) {
 		return ""
 	}
-	return "it must be one of " + strings.Join(v, ", ")
+	return "String must be one of: " + strings.Join(v, ", ")
 }
 
 func (v oneOf) String() string { return "[" + strings.Join(v, ", ") + "]" }
@@ -71,7 +79,7 @@ func (v oneOfFold) Check(p any) string {
 	if slices.ContainsFunc(v, func(s string) bool { return strings.EqualFold(s, p.(string)) }) {
 		return ""
 	}
-	return "it must be one of " + strings.Join(v, ", ")
+	return "String must be one of (case insensitive): " + strings.Join(v, ", ")
 }
 
 func (v oneOfFold) String() string { return "(case insensitive) [" + strings.Join(v, ", ") + "]" }
@@ -85,19 +93,30 @@ type someOf struct {
 func (v someOf) Check(p any) string {
 	list := p.([]string)
 	if len(list) == 0 && !v.empty {
-		return "it must not be empty"
+		return "values must not be empty"
 	}
 	for i, s := range list {
 		switch {
 		case s == "":
-			return "it must not have empty elements"
+			return "values must not be empty"
 		case slices.Contains(list[:i], s):
-			return "it must not have an element twice"
+			return "values must not be duplicated"
 		case v.allowed != nil && !slices.Contains(v.allowed, s):
-			return "its elements must be of " + strings.Join(v.allowed, ", ")
+			return "String must be one of: " + strings.Join(v.allowed, ", ")
 		}
 	}
 	return ""
+}
+
+// Sentence blames the element that is wrong, as Kafka does.
+func (v someOf) Sentence(name string, p any) string {
+	reason := v.Check(p)
+	for _, s := range p.([]string) {
+		if s != "" && v.allowed != nil && !slices.Contains(v.allowed, s) && strings.HasPrefix(reason, "String") {
+			return invalid(s, name, reason)
+		}
+	}
+	return "Configuration '" + name + "' " + reason + "."
 }
 
 func (v someOf) String() string {
@@ -115,7 +134,7 @@ type notEmpty struct{}
 
 func (notEmpty) Check(p any) string {
 	if p.(string) == "" {
-		return "it must not be empty"
+		return "String must be non-empty"
 	}
 	return ""
 }
@@ -127,17 +146,22 @@ type throttled struct{}
 
 var throttledReplica = regexp.MustCompile(`^\d+:\d+$`)
 
-func (throttled) Check(p any) string {
+func (v throttled) Check(p any) string {
 	list := p.([]string)
 	if len(list) == 1 && strings.TrimSpace(list[0]) == "*" {
 		return ""
 	}
 	for _, s := range list {
 		if !throttledReplica.MatchString(s) {
-			return "it must be *, or partition:broker pairs divided by commas"
+			return "it must be the literal '*' or a list of replicas in the following format: " + v.String()
 		}
 	}
 	return ""
+}
+
+// Sentence shows the list as Kafka does.
+func (v throttled) Sentence(name string, p any) string {
+	return invalid("["+strings.Join(p.([]string), ", ")+"]", name, name+strings.TrimPrefix(v.Check(p), "it"))
 }
 
 func (throttled) String() string { return "[partitionId]:[brokerId],[partitionId]:[brokerId],..." }

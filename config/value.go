@@ -20,7 +20,7 @@ func parse(t Type, text string) (parsed any, reason string) {
 		case strings.EqualFold(trimmed, "false"):
 			return false, ""
 		}
-		return nil, "it must be true or false"
+		return nil, "Expected value to be either true or false"
 	case Short:
 		return parseInteger(trimmed, 16)
 	case Int:
@@ -41,7 +41,7 @@ func parse(t Type, text string) (parsed any, reason string) {
 func parseInteger(s string, bits int) (any, string) {
 	n, err := strconv.ParseInt(s, 10, bits)
 	if err != nil {
-		return nil, "it must be a whole number of " + strconv.Itoa(bits) + " bits"
+		return nil, "Not a number of type " + map[int]string{16: "SHORT", 32: "INT", 64: "LONG"}[bits]
 	}
 	return n, ""
 }
@@ -50,7 +50,7 @@ func parseInteger(s string, bits int) (any, string) {
 var javaDouble = regexp.MustCompile(`^[+-]?(NaN|Infinity|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[fFdD]?)$`)
 
 func parseDouble(s string) (any, string) {
-	const reason = "it must be a number"
+	const reason = "Not a number of type DOUBLE"
 	if !javaDouble.MatchString(s) {
 		return nil, reason
 	}
