@@ -43,6 +43,7 @@ func run(m *testing.M) int {
 	}
 	code := m.Run()
 	removeCorpus()
+	removeDrivers()
 	return code
 }
 
