@@ -115,6 +115,9 @@ type OffsetCommit struct {
 	Generation int32
 	Retention  time.Duration // versions 2 to 4; negative: offsets.retention.minutes
 	Offsets    []CommitOffset
+	// KnowsGroupIDNotFound is set from version 9 on: the error where a member of a group that isn't there commits, else
+	// ILLEGAL_GENERATION.
+	KnowsGroupIDNotFound bool
 }
 
 // CommitOffset is one offset to be stored.
@@ -237,8 +240,10 @@ type ListedGroup struct {
 }
 
 // TopicsDeleted tells that topics are gone: their committed offsets go too. Not answered.
+// An offset whose topic id is known and is another one than that in IDs stays: the topic was made anew.
 type TopicsDeleted struct {
 	Topics []string
+	IDs    []kafkaproto.TopicID // of Topics, in their order; may be missing
 }
 
 // TimerFired is the input that a machine.Timer asked for. Not answered.
@@ -255,4 +260,5 @@ type Options struct {
 	MaxMetadataBytes      int           // offset.metadata.max.bytes
 	OffsetRetention       time.Duration // offsets.retention.minutes
 	RetentionCheck        time.Duration // offsets.retention.check.interval.ms
+	MaxBatchBytes         int           // largest batch that the log takes; 0: a little less than Kafka's default
 }
