@@ -123,7 +123,7 @@ var tableColumns = []struct {
 	{"idempotent", []string{"produce idempotent"}},
 	{"consume from start, offset, end", []string{"consume from start", "consume from offset", "consume from end"}},
 	{"from time", []string{"consume from time", "offset for time"}},
-	{"group of three", []string{"group"}},
+	{"group of three", []string{"group", "members leave and die"}},
 	{"commit, resume", []string{"commit and resume"}},
 	{"static", []string{"static members"}},
 	{"cooperative", []string{"cooperative"}},

@@ -21,7 +21,7 @@ const (
 // groups takes a client through the life of consumer groups.
 func (s *scenario) groups() {
 	if s.client.lacks("join") {
-		for _, step := range []string{"group", "commit and resume", "static members", "cooperative", "list and describe groups"} {
+		for _, step := range []string{"group", "members leave and die", "commit and resume", "static members", "cooperative", "list and describe groups"} {
 			s.run.note(step, lacking+s.client.Lacks["join"])
 		}
 		s.probe("join", fields{"group": "g", "topics": []string{"t"}, "session_timeout_ms": 6000, "instance_id": nil, "assignor": nil})
@@ -39,7 +39,7 @@ func (s *scenario) groups() {
 	s.probe("list_groups", nil)
 	s.probe("describe_group", fields{"group": group})
 	if formed {
-		done = s.step("group", func(t *testing.T) {
+		done = s.step("members leave and die", func(t *testing.T) {
 			g.in(t)
 			g.oneLeaves()
 			g.oneDies()

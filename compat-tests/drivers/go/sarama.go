@@ -29,6 +29,7 @@ func (s *shopify) config() *sarama.Config {
 	c.ClientID = s.name
 	c.Version = protocolVersion
 	c.Consumer.Return.Errors = true
+	c.Consumer.MaxWaitTime = 100 * time.Millisecond // or closing takes long
 	c.Consumer.Offsets.AutoCommit.Enable = false
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Producer.Return.Successes = true
