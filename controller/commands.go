@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
@@ -163,12 +164,14 @@ type ChangeConfigs struct {
 }
 
 // ChangeConfig changes what is set on one resource. A nil value removes a key. With Full, keys that are not named are
-// removed too (AlterConfigs); without, they stay (IncrementalAlterConfigs, whose APPEND and SUBTRACT the broker resolves).
+// removed too (AlterConfigs); without, they stay (IncrementalAlterConfigs). A key stands in one of the maps only.
 type ChangeConfig struct {
-	Kind ConfigKind
-	Name string
-	Set  map[string]*string
-	Full bool
+	Kind     ConfigKind
+	Name     string
+	Set      map[string]*string
+	Append   map[string]string // elements that a list gets, divided by commas
+	Subtract map[string]string // elements that it loses
+	Full     bool
 }
 
 // ChangeConfigsAnswer answers for one resource of ChangeConfigs.
@@ -250,6 +253,11 @@ type Changes struct {
 	Brokers  []int32
 	Configs  []ConfigResource
 	Features bool
+}
+
+// ConfigsOf says whether anything that is set on resources of a kind may differ.
+func (c Changes) ConfigsOf(kind ConfigKind) bool {
+	return c.All || slices.ContainsFunc(c.Configs, func(r ConfigResource) bool { return r.Kind == kind })
 }
 
 // Defaults are the cluster's defaults and limits, from the static configuration.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/streambus/streambus/config"
 	"github.com/streambus/streambus/kafkaproto"
@@ -35,77 +36,195 @@ func (d *decision) changeConfigs(c ChangeConfigs) []ChangeConfigsAnswer {
 
 // changeConfig changes all that is asked of one resource, or nothing. A change that sets what is set already is no event.
 func (d *decision) changeConfig(id ConfigResource, c ChangeConfig) error {
+	now := d.img.Config(id.Kind, id.Name)
+	next, err := c.Resulting(now)
+	if err != nil {
+		return err
+	}
+	if err := d.checkConfigs(id, now, next); err != nil {
+		return err
+	}
 	if err := d.checkResource(id); err != nil {
 		return err
 	}
-	keys := slices.Sorted(maps.Keys(c.Set))
-	for _, key := range keys {
-		if v := c.Set[key]; v != nil {
-			if err := validateConfig(id.Kind, key, *v); err != nil {
-				return err
-			}
-		}
+	keys := maps.Clone(now)
+	if keys == nil {
+		keys = map[string]string{}
 	}
-	now := d.img.Config(id.Kind, id.Name)
-	for _, key := range keys {
+	maps.Copy(keys, next)
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		old, had := now[key]
-		v := c.Set[key]
-		if v == nil && had || v != nil && (!had || old != *v) {
-			d.emit(&ConfigChanged{Resource: id, Key: key, Value: v})
-		}
-	}
-	if c.Full {
-		for _, key := range slices.Sorted(maps.Keys(now)) {
-			if _, named := c.Set[key]; !named {
-				d.emit(&ConfigChanged{Resource: id, Key: key})
-			}
+		value, has := next[key]
+		switch {
+		case !has:
+			d.emit(&ConfigChanged{Resource: id, Key: key})
+		case !had || old != value:
+			d.emit(&ConfigChanged{Resource: id, Key: key, Value: &value})
 		}
 	}
 	return nil
 }
 
-func (d *decision) checkResource(id ConfigResource) error {
+// Resulting is what is set on the resource after the change, when this is set before. The error is INVALID_CONFIG for APPEND
+// or SUBTRACT of what is no list.
+func (c ChangeConfig) Resulting(now map[string]string) (map[string]string, error) {
+	next := map[string]string{}
+	if !c.Full {
+		maps.Copy(next, now)
+	}
+	for key, value := range c.Set {
+		if value == nil {
+			delete(next, key)
+		} else {
+			next[key] = *value
+		}
+	}
+	for key, value := range c.Append {
+		list, err := listNow(c.Kind, now, key, "APPEND")
+		if err != nil {
+			return nil, err
+		}
+		for _, element := range strings.Split(value, ",") {
+			if !slices.Contains(list, element) {
+				list = append(list, element)
+			}
+		}
+		next[key] = strings.Join(list, ",")
+	}
+	for key, value := range c.Subtract {
+		list, err := listNow(c.Kind, now, key, "SUBTRACT")
+		if err != nil {
+			return nil, err
+		}
+		for _, element := range strings.Split(value, ",") {
+			if i := slices.Index(list, element); i >= 0 {
+				list = slices.Delete(list, i, i+1)
+			}
+		}
+		next[key] = strings.Join(list, ",")
+	}
+	return next, nil
+}
+
+// listNow is the list that a change begins from: what is set, else the property's own default, as in Kafka.
+func listNow(kind ConfigKind, now map[string]string, key, op string) ([]string, error) {
+	find := config.LookupTopic
+	if kind == BrokerConfig {
+		find = config.Lookup
+	}
+	k, ok := find(key)
+	if !ok || k.Type != config.List || kind != TopicConfig && kind != BrokerConfig {
+		return nil, kafkaproto.ErrInvalidConfig.With("Can't %s to key %s because its type is not LIST.", op, key)
+	}
+	value, set := now[key]
+	if !set {
+		value = k.Default
+	}
+	return slices.DeleteFunc(strings.Split(value, ","), func(s string) bool { return s == "" }), nil
+}
+
+// checkConfigs checks what a change sets. What depends on a broker's own configuration (the bounds of groups, what a broker
+// can change while it runs, topics' properties that don't go together) is checked by the broker that takes the request.
+func (d *decision) checkConfigs(id ConfigResource, now, next map[string]string) error {
+	if err := checkResourceName(id); err != nil {
+		return err
+	}
+	var changed []string
+	for _, key := range slices.Sorted(maps.Keys(next)) {
+		if old, had := now[key]; had && old == next[key] {
+			continue
+		}
+		if len(next[key]) > maxConfigValue {
+			return kafkaproto.ErrInvalidConfig.With("The value of %s is longer than %d bytes.", key, maxConfigValue)
+		}
+		changed = append(changed, key)
+	}
 	switch id.Kind {
 	case TopicConfig:
-		if err := ValidateTopicName(id.Name); err != nil {
+		return validateTopicConfigs(changed, next)
+	case BrokerConfig:
+		if id.Name != "" && slices.Contains(changed, "min.insync.replicas") && d.img.Features()[EligibleReplicas] > 0 {
+			return kafkaproto.ErrInvalidConfig.With("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+		}
+	case ClientMetricsConfig:
+		request, err := config.CheckClientMetrics(next)
+		if request {
+			return kafkaproto.ErrInvalidRequest.With("%w", err)
+		} else if err != nil {
+			return kafkaproto.ErrInvalidConfig.With("%w", err)
+		}
+	}
+	return nil
+}
+
+// validateTopicConfigs blames names that nobody knows before values.
+func validateTopicConfigs(keys []string, values map[string]string) error {
+	for _, key := range keys {
+		if _, ok := config.LookupTopic(key); !ok {
+			return validateTopicConfig(key, values[key])
+		}
+	}
+	for _, key := range keys {
+		if err := validateTopicConfig(key, values[key]); err != nil {
 			return err
 		}
-		if _, ok := d.img.Topic(id.Name); !ok {
-			return kafkaproto.ErrUnknownTopicOrPartition.With("The topic '%s' does not exist.", id.Name)
+	}
+	return nil
+}
+
+// checkResourceName checks a name alone.
+func checkResourceName(id ConfigResource) error {
+	switch id.Kind {
+	case TopicConfig:
+		if id.Name == "" {
+			return kafkaproto.ErrInvalidRequest.With("Default topic resources are not allowed.")
 		}
-		return nil
+		return ValidateTopicName(id.Name)
 	case BrokerConfig:
 		if id.Name == "" {
 			return nil
 		}
 		n, err := strconv.ParseInt(id.Name, 10, 32)
-		if err != nil || n < 0 {
-			return kafkaproto.ErrInvalidRequest.With("The broker id '%s' is not a number.", id.Name)
+		if err != nil {
+			return kafkaproto.ErrInvalidRequest.With("Unable to parse broker name as a base 10 number.")
+		} else if n < 0 {
+			return kafkaproto.ErrInvalidRequest.With("Invalid negative broker ID.")
 		}
+		return nil
+	case GroupConfig:
+		if id.Name == "" {
+			return kafkaproto.ErrInvalidRequest.With("Default group resources are not allowed.")
+		}
+		return nil
+	case ClientMetricsConfig:
+		if id.Name == "" {
+			return kafkaproto.ErrInvalidRequest.With("Subscription name can't be empty")
+		}
+		return nil
+	}
+	return kafkaproto.ErrInvalidRequest.With("Unknown resource type %d", id.Kind)
+}
+
+// checkResource checks that the topic or broker is there; its name is good.
+func (d *decision) checkResource(id ConfigResource) error {
+	switch id.Kind {
+	case TopicConfig:
+		if _, ok := d.img.Topic(id.Name); !ok {
+			return kafkaproto.ErrUnknownTopicOrPartition.With("The topic '%s' does not exist.", id.Name)
+		}
+	case BrokerConfig:
+		if id.Name == "" {
+			return nil
+		}
+		n, _ := strconv.ParseInt(id.Name, 10, 32)
 		if _, ok := d.img.Broker(int32(n)); !ok {
 			return kafkaproto.ErrBrokerIDNotRegistered.With("No broker with id %d found.", n)
 		}
-		return nil
-	case GroupConfig, ClientMetricsConfig:
-		if id.Name == "" {
-			return kafkaproto.ErrInvalidRequest.With("The name of the resource is empty.")
-		}
-		return nil
 	}
-	return kafkaproto.ErrInvalidRequest.With("Unexpected resource type %d.", id.Kind)
+	return nil
 }
 
-func validateConfig(kind ConfigKind, key, value string) error {
-	if len(value) > maxConfigValue {
-		return kafkaproto.ErrInvalidConfig.With("The value of %s is longer than %d bytes.", key, maxConfigValue)
-	}
-	if kind != TopicConfig {
-		return nil // the broker that takes the request knows which of its keys may change while it runs
-	}
-	return validateTopicConfig(key, value)
-}
-
-// validateTopicConfig is the one place that asks package config.
+// validateTopicConfig is the one place that asks package config about a topic's property.
 func validateTopicConfig(key, value string) error {
 	if err := config.ValidateTopic(key, value); err != nil {
 		return kafkaproto.ErrInvalidConfig.With("%w", err)

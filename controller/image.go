@@ -154,6 +154,20 @@ func (img *Image) Config(kind ConfigKind, name string) map[string]string {
 	return m
 }
 
+// ConfigNames goes through the names of the resources of a kind on which something is set, in order.
+func (img *Image) ConfigNames(kind ConfigKind) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		it := img.configs.Root().Iterator()
+		it.SeekPrefix([]byte{byte(kind)})
+		for {
+			key, _, ok := it.Next()
+			if !ok || !yield(string(key[1:])) {
+				return
+			}
+		}
+	}
+}
+
 // Features are the finalized features and their levels. The map must not be changed.
 func (img *Image) Features() map[string]int16 { return img.features }
 

@@ -117,6 +117,8 @@ func (d *decision) decide(c Command) (any, error) {
 		return d.allocateProducerIDs(c)
 	case ChangeConfigs:
 		return d.changeConfigs(c), nil
+	case ElectLeaders:
+		return d.electLeaders(c), nil
 	case AlterPartition:
 		return d.alterPartition(c)
 	case UpdateFeatures:

@@ -175,6 +175,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) Command {
 		return s.deleteTopics(t, d)
 	case "alter-partition":
 		return s.alterPartition(t, d)
+	case "elect-leaders":
+		return scriptElections(t, d)
 	case "change-configs":
 		return scriptConfigs(t, d)
 	case "update-features":
@@ -268,8 +270,32 @@ func scriptConfigs(t *testing.T, d *datadriven.TestData) Command {
 		if r.Name == "-" {
 			r.Name = ""
 		}
-		r.Set = w.rest("kind", "full")
+		r.Append, r.Subtract = oneOf(w.args["append"]), oneOf(w.args["subtract"])
+		r.Set = w.rest("kind", "full", "append", "subtract")
 		c.Resources = append(c.Resources, r)
+	}
+	return c
+}
+
+// oneOf is the map of one "key:value".
+func oneOf(text string) map[string]string {
+	key, value, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil
+	}
+	return map[string]string{key: value}
+}
+
+// scriptElections reads "topic partitions=0,1"; no line at all is all partitions.
+func scriptElections(t *testing.T, d *datadriven.TestData) Command {
+	c := ElectLeaders{Unclean: d.HasArg("unclean")}
+	for _, line := range lines(d.Input) {
+		w := words(line)
+		topic := ElectLeadersTopic{Name: w.name}
+		for _, n := range ints(t, w.args["partitions"]) {
+			topic.Partitions = append(topic.Partitions, kafkaproto.PartitionID(n))
+		}
+		c.Topics = append(c.Topics, topic)
 	}
 	return c
 }
@@ -309,6 +335,14 @@ func answer(r machine.Reply) string {
 	case []DeleteTopicAnswer:
 		for _, a := range v {
 			fmt.Fprintf(&out, "=> %q %d: %s\n", a.Name, a.ID[0], orElse(a.Err, "ok"))
+		}
+	case []ElectLeadersAnswer:
+		for _, a := range v {
+			fmt.Fprintf(&out, "=> %s:", a.Name)
+			for _, p := range a.Partitions {
+				fmt.Fprintf(&out, " %d=%s", p.Partition, orElse(p.Err, "ok"))
+			}
+			out.WriteString("\n")
 		}
 	case []ChangeConfigsAnswer:
 		for _, a := range v {

@@ -231,7 +231,10 @@ func validateNewConfigs(configs map[string]*string) error {
 			null = append(null, key)
 			continue
 		}
-		if err := validateConfig(TopicConfig, key, *configs[key]); err != nil {
+		if len(*configs[key]) > maxConfigValue {
+			return kafkaproto.ErrInvalidConfig.With("The value of %s is longer than %d bytes.", key, maxConfigValue)
+		}
+		if err := validateTopicConfig(key, *configs[key]); err != nil {
 			return err
 		}
 	}
