@@ -8,8 +8,8 @@ package broker
 // lost.
 //
 // Not done: transactions. A transactional id is answered with UNSUPPORTED_VERSION, which every client takes as final and
-// reports; COORDINATOR_NOT_AVAILABLE would have it try for as long as it is allowed to. (FindCoordinator isn't served
-// either, so that most clients have given up before.) An empty transactional id is INVALID_REQUEST.
+// reports; COORDINATOR_NOT_AVAILABLE would have it try for as long as it is allowed to. (Most clients ask FindCoordinator
+// before, which knows no coordinator of transactions either.) An empty transactional id is INVALID_REQUEST.
 
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"

@@ -28,6 +28,7 @@ var apis = []api{
 	{key: 3, name: "Metadata", minVersion: 0, maxVersion: 13, handle: handleMetadata},
 	{key: 8, name: "OffsetCommit", minVersion: 0, maxVersion: 10, handle: handleOffsetCommit, pipelined: true},
 	{key: 9, name: "OffsetFetch", minVersion: 0, maxVersion: 10, handle: handleOffsetFetch, pipelined: true},
+	{key: 10, name: "FindCoordinator", minVersion: 0, maxVersion: 6, handle: handleFindCoordinator},
 	{key: 11, name: "JoinGroup", minVersion: 0, maxVersion: 9, handle: handleJoinGroup},
 	{key: 12, name: "Heartbeat", minVersion: 0, maxVersion: 4, handle: handleHeartbeat, pipelined: true},
 	{key: 13, name: "LeaveGroup", minVersion: 0, maxVersion: 5, handle: handleLeaveGroup},
