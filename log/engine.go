@@ -42,6 +42,7 @@ type Engine struct {
 	closed    atomic.Bool
 	recovery  Recovery
 	counts    counters
+	tuned     tuning
 	wg        sync.WaitGroup
 }
 

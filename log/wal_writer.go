@@ -363,7 +363,7 @@ func (w *writer) publishData(p *plan) {
 // wantWithin asks for a sync in d at the latest; 0 stands for the engine's interval.
 func (w *writer) wantWithin(d time.Duration) {
 	if d <= 0 {
-		d = w.e.opts.FlushInterval
+		d = w.e.flushInterval()
 	}
 	if w.syncWithin == 0 || d < w.syncWithin {
 		w.syncWithin = d

@@ -200,6 +200,7 @@ func (n *Node) register(ctx context.Context) error {
 	applied := make(chan struct{})
 	var first sync.Once
 	n.quorum.Watch(func(next *controller.Image, c controller.Changes) {
+		n.configure(next, c)
 		n.manager.Apply(next, c)
 		first.Do(func() { close(applied) })
 	})

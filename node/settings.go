@@ -110,11 +110,16 @@ func engineOptions(c *config.Config, e env.Env, d *log.Directory) log.Options {
 	} else if n == 0 {
 		o.ReserveBytes = -1
 	}
-	// Kafka's default of log.flush.interval.ms is no interval at all.
-	if c.IsSet("log.flush.interval.ms") && c.Origin("log.flush.interval.ms") != config.OriginDefault {
-		o.FlushInterval = c.Duration("log.flush.interval.ms")
-	}
+	o.FlushInterval = flushInterval(c)
 	return o
+}
+
+// flushInterval is the interval of log.flush.policy=interval; 0 is the engine's own: Kafka's default is no interval at all.
+func flushInterval(c *config.Config) time.Duration {
+	if c.IsSet("log.flush.interval.ms") && c.Origin("log.flush.interval.ms") != config.OriginDefault {
+		return c.Duration("log.flush.interval.ms")
+	}
+	return 0
 }
 
 func flushPolicy(name string) log.FlushPolicy {

@@ -34,6 +34,7 @@ type step struct {
 	m       *Manager
 	next    *controller.Image
 	all     bool                           // the image is a new one as a whole
+	broker  bool                           // what is set on brokers has changed, so topics' defaults may have
 	configs map[string]bool                // names of topics whose configs have changed
 	topics  []*controller.Topic            // to bring up to date
 	changed map[kafkaproto.TopicID]*hosted // what replaces the manager's; nil for what goes
@@ -49,7 +50,7 @@ type missing struct {
 
 func newStep(m *Manager, next *controller.Image, c controller.Changes) *step {
 	s := &step{
-		m: m, next: next, all: c.All, configs: make(map[string]bool),
+		m: m, next: next, all: c.All, broker: c.ConfigsOf(controller.BrokerConfig), configs: make(map[string]bool),
 		changed: make(map[kafkaproto.TopicID]*hosted), missing: make(map[log.LogConfig][]missing),
 	}
 	for _, r := range c.Configs {
@@ -82,6 +83,11 @@ func (s *step) find(c controller.Changes) {
 	}
 	for name := range s.configs {
 		if t, ok := s.next.Topic(name); ok {
+			s.topic(t)
+		}
+	}
+	if s.broker {
+		for t := range s.next.Topics() {
 			s.topic(t)
 		}
 	}
@@ -123,7 +129,7 @@ func (s *step) want(w missing) {
 
 // settings reads a topic's configs, or takes those that are known if they have not changed.
 func (s *step) settings(t *controller.Topic, old *hosted) *topic {
-	if old != nil && !s.all && !s.configs[t.Name] {
+	if old != nil && !s.all && !s.broker && !s.configs[t.Name] {
 		return old.settings
 	}
 	settings, err := newTopic(t.Name, s.m.config, s.next.Config(controller.TopicConfig, t.Name), s.m.policy)
