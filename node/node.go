@@ -19,6 +19,7 @@ import (
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
+	"github.com/streambus/streambus/shard"
 	"github.com/streambus/streambus/telemetry"
 )
 
@@ -42,6 +43,7 @@ type Node struct {
 	engine   *log.Engine
 	quorum   *quorum.Quorum
 	manager  *partition.Manager
+	groups   *shard.Host
 	server   *broker.Server
 	admin    *admin.Server
 	clean    bool  // the last stop left nothing to recover
@@ -182,6 +184,9 @@ func (n *Node) register(ctx context.Context) error {
 		Env: n.o.Env, NodeID: n.set.nodeID, Engine: n.engine, Config: n.o.Config,
 		Events: n.metrics.PartitionEvents(),
 	})
+	if err := n.openGroups(); err != nil {
+		return err
+	}
 	cmd := controller.RegisterBroker{
 		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
 		Clean: n.clean || n.o.Config.String("log.flush.policy") == "always",
@@ -217,7 +222,7 @@ func (n *Node) register(ctx context.Context) error {
 func (n *Node) serve(context.Context) error {
 	n.server = broker.NewServer(broker.Options{
 		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
-		Quorum: n.quorum, Partitions: n.manager, Events: n.metrics.BrokerEvents(), Logger: n.log,
+		Quorum: n.quorum, Partitions: n.manager, Groups: n.groups, Events: n.metrics.BrokerEvents(), Logger: n.log,
 	})
 	n.running.Go(n.beat)
 	for i, l := range n.clients {
@@ -227,6 +232,7 @@ func (n *Node) serve(context.Context) error {
 	}
 	n.metrics.Watch(telemetry.Source{
 		Engine: n.engine.Stats, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
+		Groups: n.countGroups,
 	})
 	if n.adminLis != nil {
 		n.admin = admin.New(admin.Options{Logger: n.log, Metrics: n.metrics.Handler(), Alive: n.alive, Ready: n.serving})

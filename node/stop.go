@@ -35,6 +35,9 @@ func (n *Node) close(ctx context.Context) error {
 	for _, l := range n.clients {
 		keep(l.Close())
 	}
+	if n.groups != nil {
+		n.groups.Close()
+	}
 	if n.manager != nil {
 		n.manager.Close()
 	}

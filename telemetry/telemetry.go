@@ -1,7 +1,7 @@
 // Package telemetry turns the event structs of the layers below into metrics for Prometheus and lines of the log. It never
 // influences what it watches: an event handler here counts, observes or writes one line, and returns. node makes one Metrics
 // per process, hands its event structs to the parts and its Handler to the admin listener. This file has the registry and
-// what is read at scrape time; broker.go, log.go and metadata.go have the events of each layer.
+// what is read at scrape time; broker.go, log.go, metadata.go and shard.go have the events of each layer.
 package telemetry
 
 import (
@@ -22,6 +22,7 @@ type Metrics struct {
 	broker   brokerMetrics
 	engine   engineMetrics
 	quorum   quorumMetrics
+	shards   shardMetrics
 }
 
 // New makes a registry with the process' own figures (CPU, memory, open files, goroutines) in it.
@@ -34,6 +35,7 @@ func New(logger *slog.Logger) *Metrics {
 	m.broker = newBrokerMetrics(m.registry)
 	m.engine = newEngineMetrics(m.registry)
 	m.quorum = newQuorumMetrics(m.registry)
+	m.shards = newShardMetrics(m.registry)
 	return m
 }
 
@@ -47,6 +49,8 @@ type Source struct {
 	Engine     func() log.Stats
 	Partitions func() int
 	Controller func() (id, epoch int32, ok bool)
+	// Groups counts the groups by state; nil while that can't be told.
+	Groups func() map[string]int
 }
 
 // Watch adds what is read at scrape time. Call it once, when the node is up.
@@ -59,7 +63,7 @@ func (m *Metrics) Watch(s Source) {
 		func() float64 { _, _, ok := s.Controller(); return bit(ok) })
 	gauge("streambus_controller_epoch", "Epoch of the active controller.",
 		func() float64 { _, epoch, _ := s.Controller(); return float64(epoch) })
-	m.registry.MustRegister(engineStats{read: s.Engine})
+	m.registry.MustRegister(engineStats{read: s.Engine}, groupStates{count: s.Groups})
 }
 
 func bit(b bool) float64 {

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -30,6 +31,7 @@ func TestEventsShowInAScrape(t *testing.T) {
 		Engine:     func() log.Stats { return log.Stats{Logs: 7, Syncs: 3, Full: true} },
 		Partitions: func() int { return 5 },
 		Controller: func() (int32, int32, bool) { return 1, 4, true },
+		Groups:     func() map[string]int { return map[string]int{"Stable": 3} },
 	})
 	b := m.BrokerEvents()
 	b.ConnectionOpened("PLAINTEXT")
@@ -38,6 +40,10 @@ func TestEventsShowInAScrape(t *testing.T) {
 	b.PartitionError(1, 9999)
 	m.LogEvents().Synced(time.Millisecond)
 	m.QuorumEvents().BatchCommitted(3, 100, time.Millisecond)
+	groups := m.ShardEvents()
+	groups.Loaded(3, 100, time.Millisecond)
+	groups.Failed(3, errors.New("no"))
+	groups.Appended(3, 12, 5)
 	got := scrape(t, m)
 	for _, want := range []string{
 		`streambus_connections{listener="PLAINTEXT"} 1`,
@@ -46,6 +52,9 @@ func TestEventsShowInAScrape(t *testing.T) {
 		`streambus_log_logs 7`, `streambus_log_syncs_total 3`, `streambus_log_full 1`, `streambus_log_sync_seconds_count 1`,
 		`streambus_partitions 5`, `streambus_active_controller 1`, `streambus_controller_epoch 4`,
 		`streambus_metadata_events_total 3`, `go_goroutines `,
+		`streambus_groups{state="Stable"} 3`, `streambus_groups{state="Empty"} 0`, `streambus_group_coordinator_load_seconds_count 1`,
+		`streambus_group_coordinator_failures_total 1`, `streambus_group_coordinator_records_total 12`,
+		`streambus_group_coordinator_writes_total 5`, `streambus_group_coordinator_batches_total 1`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the scrape lacks %s", want)

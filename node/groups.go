@@ -1,0 +1,118 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/groups"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/shard"
+)
+
+// offsetsTopic is where group coordinators keep what they know.
+const offsetsTopic = "__consumer_offsets"
+
+// openGroups makes the coordinators of groups: none yet, for they follow the metadata.
+func (n *Node) openGroups() error {
+	c := n.o.Config
+	codec := kafkaproto.Codec(c.Int("offsets.topic.compression.codec"))
+	if !codec.Valid() {
+		return fmt.Errorf("offsets.topic.compression.codec is %d; codecs are 0 (none), 1 (gzip), 2 (snappy), 3 (lz4), 4 (zstd)", codec)
+	}
+	o := groupOptions(c)
+	n.groups = shard.NewHost(shard.Options{
+		Env: n.o.Env, NodeID: n.set.nodeID, Topic: offsetsTopic, Partitions: n.manager,
+		New:   func(int32) shard.Machine { return groups.New(o) },
+		Timer: func(key string) any { return groups.TimerFired{Key: key} },
+		Codec: codec, CommitTimeout: c.Duration("offsets.commit.timeout.ms"), LoadBytes: c.Int("offsets.load.buffer.size"),
+		Logger: n.log, Events: n.metrics.ShardEvents(),
+	})
+	return nil
+}
+
+func groupOptions(c *config.Config) groups.Options {
+	return groups.Options{
+		InitialRebalanceDelay: c.Duration("group.initial.rebalance.delay.ms"),
+		MinSessionTimeout:     c.Duration("group.min.session.timeout.ms"),
+		MaxSessionTimeout:     c.Duration("group.max.session.timeout.ms"),
+		MaxSize:               c.Int("group.max.size"),
+		MaxMetadataBytes:      c.Int("offset.metadata.max.bytes"),
+		OffsetRetention:       time.Duration(c.Int64("offsets.retention.minutes")) * time.Minute,
+		RetentionCheck:        c.Duration("offsets.retention.check.interval.ms"),
+		MaxBatchBytes:         c.Int("message.max.bytes"),
+	}
+}
+
+// follow has partitions and coordinators see each change of the metadata, in this order: a coordinator reads its partition.
+// When the quorum answers a command, both have seen what it changed.
+func (n *Node) follow() func(*controller.Image, controller.Changes) {
+	var last *controller.Image
+	return func(next *controller.Image, c controller.Changes) {
+		n.manager.Apply(next, c)
+		n.groups.Apply(next, c)
+		if gone := deletedTopics(last, next, c); len(gone) > 0 {
+			n.groups.Tell(groups.TopicsDeleted{Topics: gone})
+		}
+		last = next
+	}
+}
+
+// deletedTopics names the topics that an image has no more.
+func deletedTopics(last, next *controller.Image, c controller.Changes) (gone []string) {
+	if last == nil {
+		return nil
+	}
+	if c.All {
+		for t := range last.Topics() {
+			if _, ok := next.TopicByID(t.ID); !ok {
+				gone = append(gone, t.Name)
+			}
+		}
+		return gone
+	}
+	for _, id := range c.Topics {
+		if t, ok := last.TopicByID(id); ok {
+			if _, still := next.TopicByID(id); !still {
+				gone = append(gone, t.Name)
+			}
+		}
+	}
+	return gone
+}
+
+// countWait bounds how long a scrape waits for coordinators.
+const countWait = time.Second
+
+// countGroups counts the groups that this node coordinates by their states; nil while that can't be told.
+func (n *Node) countGroups() map[string]int {
+	answer := make(chan []any, 1)
+	n.groups.Each(groups.ListGroups{}, func(values []any, err error) {
+		if err != nil {
+			close(answer)
+			return
+		}
+		answer <- values
+	})
+	late := n.o.Env.Clock.NewTimer(countWait)
+	defer late.Stop()
+	var lists []any
+	select {
+	case values, ok := <-answer:
+		if !ok {
+			return nil
+		}
+		lists = values
+	case <-late.C():
+		return nil
+	}
+	counts := map[string]int{}
+	for _, list := range lists {
+		rows, _ := list.([]groups.ListedGroup)
+		for _, g := range rows {
+			counts[g.State]++
+		}
+	}
+	return counts
+}
