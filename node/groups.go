@@ -45,11 +45,13 @@ func groupOptions(c *config.Config) groups.Options {
 	}
 }
 
-// follow has partitions and coordinators see each change of the metadata, in this order: a coordinator reads its partition.
+// follow has configuration, partitions and coordinators see each change of the metadata, in this order: a coordinator reads
+// its partition.
 // When the quorum answers a command, both have seen what it changed.
 func (n *Node) follow() func(*controller.Image, controller.Changes) {
 	var last *controller.Image
 	return func(next *controller.Image, c controller.Changes) {
+		n.configure(next, c)
 		n.manager.Apply(next, c)
 		n.groups.Apply(next, c)
 		if gone := deletedTopics(last, next, c); len(gone) > 0 {

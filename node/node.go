@@ -204,9 +204,9 @@ func (n *Node) register(ctx context.Context) error {
 	n.epoch = answer.(controller.RegisterBrokerAnswer).Epoch
 	applied := make(chan struct{})
 	var first sync.Once
+	follow := n.follow()
 	n.quorum.Watch(func(next *controller.Image, c controller.Changes) {
-		n.configure(next, c)
-		n.manager.Apply(next, c)
+		follow(next, c)
 		first.Do(func() { close(applied) })
 	})
 	select {
