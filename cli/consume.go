@@ -25,6 +25,8 @@ type ConsumeOptions struct {
 	Template      string // see RecordFormat
 	KeyEncoding   Encoding
 	ValueEncoding Encoding
+
+	topicColumn bool // of the table, when there are several topics
 }
 
 // NewConsumeOptions are the defaults: all there is and all that comes, a value a line.
@@ -221,6 +223,9 @@ func newRecordPrinter(o ConsumeOptions, out io.Writer) (*recordPrinter, error) {
 	template := o.Template
 	if o.Output == Table {
 		template = tableRow
+		if o.topicColumn {
+			template = `%t\t` + tableRow
+		}
 	}
 	var err error
 	p.format, err = ParseRecordFormat(template, o.KeyEncoding, o.ValueEncoding)
@@ -242,6 +247,9 @@ func (p *recordPrinter) print(r *kgo.Record) error {
 	case Table:
 		if !p.header {
 			p.header = true
+			if p.o.topicColumn {
+				fmt.Fprint(p.out, "TOPIC\t")
+			}
 			fmt.Fprintln(p.out, "PARTITION\tOFFSET\tTIMESTAMP\tKEY\tVALUE")
 		}
 	}
