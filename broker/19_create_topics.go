@@ -108,13 +108,6 @@ func (s *Server) createTopicsResponse(req *kmsg.CreateTopicsRequest, answers []c
 	return resp
 }
 
-// Kafka's codes for where a config's value comes from (DescribeConfigs, KIP-226).
-const (
-	dynamicTopicConfig int8 = 1
-	staticBrokerConfig int8 = 4
-	defaultConfig      int8 = 5
-)
-
 // topicConfigs lists all configs that a topic has with these set.
 func (s *Server) topicConfigs(set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	entries := s.config.TopicEntries(set)
@@ -125,11 +118,15 @@ func (s *Server) topicConfigs(set map[string]string) []kmsg.CreateTopicsResponse
 		c.Name, c.Value, c.IsSensitive = e.Key.Name, kmsg.StringPtr(e.Value), e.Key.Sensitive
 		switch e.Source {
 		case config.FromTopic:
-			c.Source = dynamicTopicConfig
+			c.Source = int8(config.SourceTopic)
+		case config.FromRunningBroker:
+			c.Source = int8(config.SourceBroker)
+		case config.FromCluster:
+			c.Source = int8(config.SourceCluster)
 		case config.FromBroker:
-			c.Source = staticBrokerConfig
+			c.Source = int8(config.SourceStatic)
 		default:
-			c.Source = defaultConfig
+			c.Source = int8(config.SourceDefault)
 		}
 		if c.IsSensitive {
 			c.Value = nil

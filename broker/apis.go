@@ -41,10 +41,18 @@ var apis = []api{
 	{key: 21, name: "DeleteRecords", minVersion: 0, maxVersion: 2, handle: handleDeleteRecords},
 	{key: 22, name: "InitProducerId", minVersion: 0, maxVersion: 5, handle: handleInitProducerID},
 	{key: 23, name: "OffsetForLeaderEpoch", minVersion: 0, maxVersion: 4, handle: handleOffsetForLeaderEpoch},
+	{key: 32, name: "DescribeConfigs", minVersion: 0, maxVersion: 4, handle: handleDescribeConfigs},
+	{key: 33, name: "AlterConfigs", minVersion: 0, maxVersion: 2, handle: handleAlterConfigs},
+	{key: 35, name: "DescribeLogDirs", minVersion: 0, maxVersion: 5, handle: handleDescribeLogDirs},
 	{key: 37, name: "CreatePartitions", minVersion: 0, maxVersion: 3, handle: handleCreatePartitions},
 	{key: 42, name: "DeleteGroups", minVersion: 0, maxVersion: 2, handle: handleDeleteGroups},
+	{key: 43, name: "ElectLeaders", minVersion: 0, maxVersion: 2, handle: handleElectLeaders},
+	{key: 44, name: "IncrementalAlterConfigs", minVersion: 0, maxVersion: 1, handle: handleIncrementalAlterConfigs},
 	{key: 47, name: "OffsetDelete", minVersion: 0, maxVersion: 0, handle: handleOffsetDelete},
+	{key: 55, name: "DescribeQuorum", minVersion: 0, maxVersion: 2, handle: handleDescribeQuorum},
 	{key: 60, name: "DescribeCluster", minVersion: 0, maxVersion: 2, handle: handleDescribeCluster},
+	{key: 61, name: "DescribeProducers", minVersion: 0, maxVersion: 0, handle: handleDescribeProducers},
+	{key: 74, name: "ListConfigResources", minVersion: 0, maxVersion: 1, handle: handleListConfigResources},
 	{key: 75, name: "DescribeTopicPartitions", minVersion: 0, maxVersion: 0, handle: handleDescribeTopicPartitions},
 }
 

@@ -98,6 +98,7 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	must(t, err)
 	b.addr = l.Addr().String()
 	b.quorum = newTestQuorum(t, b.env.Clock, dir.ID(), l.Addr().(*net.TCPAddr).Port)
+	b.quorum.watch(followDynamic(cfg))
 	b.quorum.watch(b.manager.Apply)
 	b.server = NewServer(Options{
 		Env: b.env, Config: cfg, NodeID: 1, ClusterID: func() string { return b.quorum.Image().ClusterID() },

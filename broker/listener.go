@@ -89,13 +89,16 @@ func (s *Server) refusalLocked(ip string) string {
 	switch {
 	case s.closed || s.draining:
 		return "shutting down"
-	case s.limits.conns > 0 && len(s.conns) >= s.limits.conns:
+	case !below(len(s.conns), s.config.Int("max.connections")):
 		return "max.connections"
-	case s.limits.connsPerIP > 0 && s.perIP[ip] >= s.limits.connsPerIP:
+	case !below(s.perIP[ip], s.config.Int("max.connections.per.ip")):
 		return "max.connections.per.ip"
 	}
 	return ""
 }
+
+// below says whether one more fits under a limit, which may change while the broker runs; none is set by 0.
+func below(n, limit int) bool { return limit <= 0 || n < limit }
 
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()

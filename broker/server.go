@@ -29,6 +29,8 @@ type Quorum interface {
 	Image() *controller.Image
 	// Leader is the active controller as far as this node knows.
 	Leader() (id, epoch int32, ok bool)
+	// Describe tells how the quorum stands; NOT_LEADER_OR_FOLLOWER where this node is not the active controller.
+	Describe() (controller.QuorumState, error)
 }
 
 // GroupCoordinator takes the inputs of package groups to the machine that holds a group; shard.Host is one. done is called
@@ -90,13 +92,11 @@ type Server struct {
 	running   sync.WaitGroup // accept loops and connections
 }
 
-// limits are the bounds that the configuration sets, read once.
+// limits are the bounds that the configuration sets, read once. Those on connections can change and are read for each.
 type limits struct {
 	frameBytes    int32         // socket.request.max.bytes
 	heldBytes     int64         // queued.max.request.bytes, over all connections
 	idle          time.Duration // connections.max.idle.ms
-	conns         int           // max.connections
-	connsPerIP    int           // max.connections.per.ip
 	fetchBytes    int           // fetch.max.bytes
 	fetchSessions int           // max.incremental.fetch.session.cache.slots
 }
@@ -110,8 +110,6 @@ func readLimits(c *config.Config) limits {
 		frameBytes:    int32(c.Int64("socket.request.max.bytes")),
 		heldBytes:     c.Int64("queued.max.request.bytes"),
 		idle:          time.Duration(c.Int64("connections.max.idle.ms")) * time.Millisecond,
-		conns:         int(c.Int64("max.connections")),
-		connsPerIP:    int(c.Int64("max.connections.per.ip")),
 		fetchBytes:    int(c.Int64("fetch.max.bytes")),
 		fetchSessions: int(c.Int64("max.incremental.fetch.session.cache.slots")),
 	}

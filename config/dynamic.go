@@ -104,3 +104,9 @@ func listenerBase(name string) (string, bool) {
 	_, base, ok := strings.Cut(rest, ".")
 	return base, ok && base != ""
 }
+
+// KnownDynamic says whether a name that is set on a running broker means anything to Kafka's brokers.
+func KnownDynamic(name string) bool {
+	_, listener, ok := lookupDynamic(name)
+	return ok || listener
+}

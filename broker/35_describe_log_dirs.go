@@ -1,0 +1,84 @@
+package broker
+
+// DescribeLogDirs (key 35, versions 0-5): how much the replicas on this broker take, by data directory (KIP-113), and how
+// large and how full its disk is (from 4, KIP-827).
+//
+// Null topics mean all; topics and partitions that are not here are left out. Replicas never lag behind their own log and
+// never move between directories, of which there is one, so the lag is 0 and nothing is future. A directory that has
+// failed has an error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
+//
+// Kafka refuses version 0 since 4.0; it is kept for old clients.
+
+import (
+	"path/filepath"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+func handleDescribeLogDirs(s *Server, r *request) {
+	req := r.req.(*kmsg.DescribeLogDirsRequest)
+	resp := kmsg.NewPtrDescribeLogDirsResponse()
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
+	path := s.config.String("log.dirs")
+	dir.Dir = path
+	if absolute, err := filepath.Abs(path); err == nil {
+		dir.Dir = absolute
+	}
+	if err := s.partitions.Failed(); err != nil {
+		dir.ErrorCode = kafkaproto.Code(err)
+	} else {
+		if free, total, err := s.env.FS.Usage(path); err == nil {
+			dir.UsableBytes, dir.TotalBytes = int64(free), int64(total)
+		}
+		dir.Topics = append(dir.Topics, s.sizes(s.quorum.Image(), req.Topics)...)
+	}
+	resp.Dirs = []kmsg.DescribeLogDirsResponseDir{dir}
+	r.reply(resp)
+}
+
+// sizes lists the replicas here, of all topics if asked is nil.
+func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
+	var out []kmsg.DescribeLogDirsResponseDirTopic
+	add := func(t *controller.Topic, wanted func(int32) bool) {
+		topic := kmsg.NewDescribeLogDirsResponseDirTopic()
+		topic.Topic = t.Name
+		for i := range t.Partitions {
+			if !wanted(int32(i)) {
+				continue
+			}
+			here, err := s.partitions.Partition(kafkaproto.TopicPartition{Topic: t.ID, Partition: kafkaproto.PartitionID(i)})
+			if err != nil {
+				continue
+			}
+			p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+			p.Partition, p.Size = int32(i), here.Size()
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		if len(topic.Partitions) > 0 {
+			out = append(out, topic)
+		}
+	}
+	if asked == nil {
+		for t := range image.Topics() {
+			add(t, func(int32) bool { return true })
+		}
+		return out
+	}
+	wanted := map[string][]int32{}
+	for i := range asked {
+		wanted[asked[i].Topic] = append(wanted[asked[i].Topic], asked[i].Partitions...)
+	}
+	for i := range asked {
+		partitions, left := wanted[asked[i].Topic]
+		if t, ok := image.Topic(asked[i].Topic); ok && left {
+			add(t, func(n int32) bool { return slices.Contains(partitions, n) })
+		}
+		delete(wanted, asked[i].Topic) // named twice, it is answered once
+	}
+	return out
+}
