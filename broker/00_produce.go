@@ -11,6 +11,8 @@ package broker
 // has exactly one batch (partition.Append checks that, and that zstd comes with version 7 or later). Record errors
 // (KIP-467) from 8, the new leader's address beside NOT_LEADER_OR_FOLLOWER (KIP-951) from 10, topic ids (KIP-516) at 13.
 //
+// The coordinators' topics take nothing from clients (INVALID_TOPIC_EXCEPTION) but from one that is called __admin_client.
+//
 // Not done: quotas, so the throttle time is always 0.
 
 import (
@@ -45,6 +47,9 @@ type produceSlot struct {
 	err  error
 	hint partition.AppendResult
 }
+
+// adminClient is the client id with which Kafka's own tools may write to the topics of coordinators.
+const adminClient = "__admin_client"
 
 var errAcks = kafkaproto.ErrInvalidRequiredAcks
 
@@ -107,6 +112,9 @@ func (p *produce) append(slot *produceSlot, image *controller.Image, records []b
 	part, err := p.s.findPartition(image, slot.key)
 	if err == nil && (p.req.Acks < -1 || p.req.Acks > 1) {
 		err = errAcks
+	}
+	if err == nil && controller.InternalTopic(part.TopicName()) && textOf(p.r.header.ClientID) != adminClient {
+		err = kafkaproto.ErrInvalidTopicException
 	}
 	converted := false
 	if err == nil && p.req.Version < 3 && len(records) > magicPosition && records[magicPosition] < 2 {
