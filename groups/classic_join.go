@@ -19,7 +19,7 @@ func (m *Machine) joinGroup(t machine.Ticket, in JoinGroup) {
 	}
 	in.RebalanceTimeout = max(in.RebalanceTimeout, 0)
 	g := m.groups[in.Group]
-	if g != nil {
+	if g != nil && !g.gone {
 		m.joinExistingGroup(t, g, in)
 		return
 	}
@@ -27,12 +27,14 @@ func (m *Machine) joinGroup(t machine.Ticket, in JoinGroup) {
 		m.refuseJoin(t, in.MemberID, kafkaproto.ErrUnknownMemberID)
 		return
 	}
-	g = newGroup(in.Group)
+	if g == nil {
+		g = newGroup(in.Group)
+	}
 	if !g.supports(in.ProtocolType, in.Protocols) {
 		m.refuseJoin(t, "", kafkaproto.ErrInconsistentGroupProtocol)
 		return
 	}
-	g.stateAt = stamp(m.now)
+	g.stateAt, g.gone = stamp(m.now), false
 	m.groups[g.id] = g
 	m.joinNew(t, g, in)
 	if len(m.res.Records) == 0 {

@@ -30,6 +30,7 @@ func (m *Machine) replaceStatic(t machine.Ticket, g *group, in JoinGroup) {
 // keepGeneration answers a static member that is back in an unchanged group, once the new id is durable. A leader learns the
 // members but must not assign anew (KIP-814); clients that can't be told so are kept from believing that they lead.
 func (m *Machine) keepGeneration(g *group, mb *member, oldLeader string, canSkip bool) {
+	g.learnTopics()
 	m.record(groupRecord(g, nil))
 	a := g.joined(mb)
 	a.SkipAssignment = canSkip && g.isLeader(mb.id)

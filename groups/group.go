@@ -38,6 +38,7 @@ type group struct {
 	knowsTopics bool                // whether subscribed says anything
 
 	topics map[string]*topicOffsets
+	gone   bool    // its record is a tombstone, and only open keeps it
 	open   []int64 // producers with an open transaction that has offsets of this group
 }
 

@@ -77,6 +77,7 @@ func (t *topicOffsets) put(p kafkaproto.PartitionID, c *committed) {
 
 // putOffset stores an offset of a group, keeping nothing of the strings' memory.
 func (g *group) putOffset(topic string, p kafkaproto.PartitionID, c *committed) {
+	g.gone = false
 	t := g.topics[topic]
 	if t == nil {
 		if g.topics == nil {

@@ -113,17 +113,19 @@ func (m *Machine) ReplayMarker(_ int64, p machine.Producer, commit bool) {
 		return
 	}
 	delete(m.txns, p.ID)
+	if commit {
+		for name, c := range txn.offsets {
+			g := m.groups[name.group]
+			if old, ok := g.offset(name.topic, name.partition); !ok || c.record > old.record {
+				g.putOffset(name.topic, name.partition, &c)
+			}
+		}
+	}
 	for id := range txn.groups {
-		g := m.groups[id] // it can't be gone, see removeGroup
+		g := m.groups[id] // removeGroup leaves it here
 		g.open = slices.DeleteFunc(g.open, func(id int64) bool { return id == p.ID })
-	}
-	if !commit {
-		return
-	}
-	for name, c := range txn.offsets {
-		g := m.groups[name.group]
-		if old, ok := g.offset(name.topic, name.partition); !ok || c.record > old.record {
-			g.putOffset(name.topic, name.partition, &c)
+		if g.gone && len(g.open) == 0 {
+			delete(m.groups, id)
 		}
 	}
 }

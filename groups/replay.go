@@ -137,7 +137,7 @@ func (m *Machine) removeGroup(g *group) {
 	}
 	// A group that lost its record but not its offsets is a simple one.
 	simple := newGroup(g.id)
-	simple.topics, simple.open = g.topics, g.open
+	simple.topics, simple.open, simple.gone = g.topics, g.open, len(g.topics) == 0
 	m.groups[g.id] = simple
 }
 
@@ -163,7 +163,7 @@ func (g *group) load(v *kmsg.GroupMetadataValue) {
 	g.members, g.order, g.static, g.supported = nil, nil, nil, nil
 	g.generation, g.stateAt = v.Generation, kafkaproto.Timestamp(v.CurrentStateTimestamp)
 	g.protocolType, g.protocol, g.leader = strings.Clone(v.ProtocolType), cloneString(v.Protocol), ""
-	g.previous, g.state = empty, empty
+	g.previous, g.state, g.gone = empty, empty, false
 	for i := range v.Members {
 		if mb := loadMember(&v.Members[i], v); g.members[mb.id] == nil {
 			g.add(mb)
