@@ -1,0 +1,6 @@
+/** The library has no such call. */
+final class Unsupported extends RuntimeException {
+    Unsupported(String why) {
+        super(why);
+    }
+}
