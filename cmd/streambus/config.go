@@ -14,11 +14,14 @@ import (
 
 func newConfig(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:     "config",
-		Short:   "Look at the server's configuration",
-		Example: "  streambus config print --config server.properties",
+		Use:   "config",
+		Short: "Look at configurations and change them",
+		Example: `  streambus config print --config server.properties
+  streambus config describe topic orders
+  streambus config set topic orders retention.ms=86400000
+  streambus config diff broker 1`,
 	}
-	c.AddCommand(newConfigPrint(a))
+	c.AddCommand(newConfigPrint(a), newConfigDescribe(a), newConfigSet(a), newConfigUnset(a), newConfigAppend(a), newConfigSubtract(a), newConfigDiff(a))
 	group(c)
 	return c
 }
