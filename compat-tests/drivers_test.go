@@ -95,6 +95,12 @@ type driver struct {
 // startDriver starts a client's driver and waits until it is ready. A client that is not installed is left out.
 func startDriver(t testing.TB, b *broker, c client) *driver {
 	t.Helper()
+	return startDriverFor(t, t, b, c)
+}
+
+// startDriverFor starts in one test a driver that ends with another, around it.
+func startDriverFor(t, owner testing.TB, b *broker, c client) *driver {
+	t.Helper()
 	d := &driver{t: t, client: c, answers: make(chan []byte, 16), errs: &lastText{}, exited: make(chan struct{})}
 	d.cmd = exec.Command(driverProgram(t, c), "--bootstrap", b.addr, "--client", c.Name)
 	d.cmd.SysProcAttr = dieWithParent()
@@ -113,7 +119,7 @@ func startDriver(t testing.TB, b *broker, c client) *driver {
 		t.Fatalf("%s: %v", c.Name, err)
 	}
 	go d.collect(out)
-	t.Cleanup(d.end)
+	owner.Cleanup(d.end)
 	d.waitReady()
 	return d
 }

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,16 @@ var full = os.Getenv("COMPAT_FULL") != ""
 // inCI turns what is left out on a poorer machine into failures.
 var inCI = os.Getenv("CI") == "true"
 
+// atOnce is how many parallel tests run: they wait for processes and sessions most of the time.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		flag.Set("test.parallel", atOnce)
+	}
 	os.Exit(run(m))
 }
 

@@ -300,7 +300,7 @@ func (s *scenario) end(t *testing.T, topic string, p int) int64 {
 func (s *scenario) checkProduced(t *testing.T, topic string, p int, codec string, want []sentRecord) {
 	t.Helper()
 	ends := make([]int64, p+1)
-	ends[p] = int64(len(want))
+	ends[p] = s.end(t, topic, p)
 	var got []sentRecord
 	for r := range records(t, s.b, topic, ends) {
 		ms := r.Timestamp.UnixMilli()

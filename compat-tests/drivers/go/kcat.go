@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,7 +92,18 @@ func (k *kcat) produce(ctx context.Context, p producing, records []record) ([][2
 	return nil, nil
 }
 
+// produceOne sends a value as a file of its own, and no value as a line that has a key alone.
 func (k *kcat) produceOne(ctx context.Context, value []byte, args []string) error {
+	if value == nil {
+		key := slices.Index(args, "-k") + 1 // the value is what is null here
+		line := args[key] + "\x1d\n"
+		cmd := k.command(ctx, append(slices.Delete(args, key-1, key+1), "-Z", "-K", "\x1d")...)
+		cmd.Stdin = strings.NewReader(line)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}
 	file, err := os.CreateTemp("", "kcat-value")
 	if err != nil {
 		return err
@@ -102,9 +114,6 @@ func (k *kcat) produceOne(ctx context.Context, value []byte, args []string) erro
 	}
 	if err := file.Close(); err != nil {
 		return err
-	}
-	if value == nil {
-		args = append(args, "-Z")
 	}
 	_, err = k.run(ctx, append(args, file.Name())...)
 	return err
@@ -313,30 +322,30 @@ func (k *kcat) join(_ context.Context, j joining) (member, error) {
 	return m, nil
 }
 
-var rebalanced = regexp.MustCompile(`(assigned|revoked): (.*)$`)
-
-// readErrors follows the assignment by what kcat says of each rebalance.
+// readErrors follows the assignment by what kcat says of each rebalance:
+// `% Group g rebalanced (...): assigned: t [0], t [1]`, or `...: incremental assignment of 2 partition(s) (...): t [0], ...`.
 func (m *kcatMember) readErrors() {
 	for m.c.errs.Scan() {
 		line := m.c.errs.Text()
-		found := rebalanced.FindStringSubmatch(line)
-		if found == nil {
+		_, rest, ok := strings.Cut(line, " rebalanced")
+		if !ok {
 			if !strings.Contains(line, "Reached end of topic") && !strings.Contains(line, "Waiting for group rebalance") {
 				fmt.Fprintln(os.Stderr, line)
 			}
 			continue
 		}
+		at := strings.LastIndex(rest, ": ")
 		var tps []topicPartition
-		for part := range strings.SplitSeq(found[2], ", ") {
+		for part := range strings.SplitSeq(rest[at+1:], ", ") {
 			var tp topicPartition
 			if _, err := fmt.Sscanf(part, "%s [%d]", &tp.topic, &tp.partition); err == nil {
 				tps = append(tps, tp)
 			}
 		}
-		if found[1] == "assigned" {
-			m.assign(false, tps...)
-		} else {
+		if head := rest[:max(at, 0)]; strings.Contains(head, "revo") || strings.Contains(head, "unassign") {
 			m.revoke(tps...)
+		} else {
+			m.assign(false, tps...)
 		}
 	}
 }

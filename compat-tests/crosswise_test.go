@@ -1,0 +1,162 @@
+package compat
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// TestRealInputGoesFromEveryClientToEveryOther has each client write real input with each compression it has, one
+// partition for each, and each client read what each has written: the same lines in the same order.
+func TestRealInputGoesFromEveryClientToEveryOther(t *testing.T) {
+	x := newCrossing(t, realInput(t))
+	t.Run("write", func(t *testing.T) {
+		for _, c := range allClients(t) {
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				x.write(t, c)
+			})
+		}
+	})
+	t.Run("read", func(t *testing.T) {
+		for _, c := range allClients(t) {
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				x.readAll(t, c)
+			})
+		}
+	})
+	x.quit()
+	results.keep(t)
+}
+
+// crossing is the state of the test: drivers stay open from writing to reading.
+type crossing struct {
+	t      *testing.T // the whole test, which the drivers end with
+	b      *broker
+	slices [][][]byte // of the corpus, for each codec
+	paths  []string   // and their files
+
+	mu      sync.Mutex
+	drivers map[string]*driver
+	ends    map[string][]int64 // of what each has written; 0 for a codec that it lacks
+}
+
+// newCrossing cuts the corpus: some hundred lines for each codec, all of it if full.
+func newCrossing(t *testing.T, c *corpus) *crossing {
+	x := &crossing{t: t, b: startBroker(t), drivers: map[string]*driver{}, ends: map[string][]int64{}}
+	size := 300
+	if full {
+		size = len(c.lines) / len(codecs)
+	}
+	for p := range codecs {
+		lines := c.lines[p*size : (p+1)*size]
+		path := filepath.Join(t.TempDir(), "lines")
+		if err := os.WriteFile(path, append(bytes.Join(lines, []byte("\n")), '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		x.slices, x.paths = append(x.slices, lines), append(x.paths, path)
+	}
+	return x
+}
+
+func crossTopic(writer string) string { return "cross-" + writer }
+
+func (x *crossing) write(t *testing.T, c client) {
+	d := startDriverFor(t, x.t, x.b, c)
+	run := results.of(c)
+	run.is(d)
+	defer func() { noteCrosswise(t, run) }()
+	createTopic(t, x.b, crossTopic(c.Name), len(codecs))
+	ends := make([]int64, len(codecs))
+	for p, codec := range codecs {
+		if c.lacks("produce:" + codec) {
+			continue
+		}
+		var got struct{ Count int }
+		d.must("produce_file", fields{"topic": crossTopic(c.Name), "codec": codec, "path": x.paths[p], "partition": p}, &got)
+		if got.Count != len(x.slices[p]) {
+			t.Errorf("%s: %d lines written, want %d", codec, got.Count, len(x.slices[p]))
+		}
+		ends[p] = int64(len(x.slices[p]))
+	}
+	if has := endOffsets(t, x.b, crossTopic(c.Name), len(codecs)); fmt.Sprint(has) != fmt.Sprint(ends) {
+		t.Fatalf("the partitions end at %v, want %v", has, ends)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.drivers[c.Name], x.ends[c.Name] = d, ends
+}
+
+func noteCrosswise(t *testing.T, run *clientRun) {
+	if t.Failed() {
+		run.note("cross-wise", fails)
+	} else {
+		run.note("cross-wise", works)
+	}
+}
+
+func (x *crossing) readAll(t *testing.T, c client) {
+	x.mu.Lock()
+	d := x.drivers[c.Name]
+	x.mu.Unlock()
+	if d == nil {
+		t.Skip("it has not written either")
+	}
+	d.t = t
+	defer func() {
+		d.t = x.t
+		noteCrosswise(t, results.of(c))
+	}()
+	for writer, ends := range x.ends {
+		t.Run("of-"+writer, func(t *testing.T) {
+			d.t = t
+			path := filepath.Join(t.TempDir(), "read")
+			var got struct{ Count int64 }
+			d.must("consume_file", fields{"topic": crossTopic(writer), "ends": ends, "path": path}, &got)
+			x.check(t, path, ends)
+		})
+	}
+}
+
+// check holds a file of "partition TAB value" lines against what was written.
+func (x *crossing) check(t *testing.T, path string, ends []int64) {
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	next := make([]int64, len(ends))
+	lines := bufio.NewScanner(file)
+	lines.Buffer(make([]byte, 1<<20), 16<<20)
+	for lines.Scan() {
+		partition, value, _ := bytes.Cut(lines.Bytes(), []byte("\t"))
+		p, err := strconv.Atoi(string(partition))
+		if err != nil || p < 0 || p >= len(ends) || next[p] >= ends[p] {
+			t.Fatalf("not a line that was sent: %.80q", lines.Bytes())
+		}
+		if want := x.slices[p][next[p]]; !bytes.Equal(value, want) {
+			t.Fatalf("%s: line %d is %.80q, want %.80q", codecs[p], next[p], value, want)
+		}
+		next[p]++
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(next) != fmt.Sprint(ends) {
+		t.Errorf("read %v lines, want %v", next, ends)
+	}
+}
+
+func (x *crossing) quit() {
+	var ending sync.WaitGroup
+	for _, d := range x.drivers {
+		ending.Go(d.quit)
+	}
+	ending.Wait()
+}
