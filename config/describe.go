@@ -47,7 +47,7 @@ func (c *Config) DescribeTopic(set map[string]string) []Described {
 		parsed, _, _ := c.topicDefault(k)
 		var synonyms []Synonym
 		if len(k.Synonyms) > 0 {
-			synonyms = c.synonyms(namesOf(k.Synonyms[0]), false)
+			synonyms = c.synonyms(k.Synonyms[0], namesOf(k.Synonyms[0]), false)
 		}
 		out = append(out, k.describe(set, parsed, SourceTopic, synonyms))
 	}
@@ -60,7 +60,7 @@ func (c *Config) DescribeGroup(set map[string]string) []Described {
 	for i := range groupRows {
 		k := &groupRows[i]
 		if len(k.Synonyms) > 0 {
-			out = append(out, k.describe(set, c.get(k.Synonyms[0]).parsed, SourceGroup, c.synonyms(k.Synonyms, false)))
+			out = append(out, k.describe(set, c.get(k.Synonyms[0]).parsed, SourceGroup, c.synonyms(k.Synonyms[0], k.Synonyms, false)))
 			continue
 		}
 		parsed, _ := parse(k.Type, k.Default)
@@ -118,8 +118,8 @@ var coarser = map[string]bool{
 	"log.roll.jitter.ms": true, "log.roll.jitter.hours": true, "log.flush.interval.ms": true,
 }
 
-// synonyms are the places of a broker property: by name within a kind of place, from the first that is for the first name.
-func (c *Config) synonyms(names []string, sensitive bool) []Synonym {
+// synonyms are the places of a broker property: by name within a kind of place, from the first that is its own.
+func (c *Config) synonyms(of string, names []string, sensitive bool) []Synonym {
 	d := c.Dynamic()
 	var all []Synonym
 	add := func(name, text string, source Source) {
@@ -149,7 +149,7 @@ func (c *Config) synonyms(names []string, sensitive bool) []Synonym {
 			add(name, k.defaultValue().text, SourceDefault)
 		}
 	}
-	first := slices.IndexFunc(all, func(s Synonym) bool { return s.Name == names[0] })
+	first := slices.IndexFunc(all, func(s Synonym) bool { return s.Name == of })
 	if first < 0 {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (c *Config) describeBroker(name string, k *Key, readOnly bool) Described {
 	}
 	d := Described{
 		Name: name, Type: k.Type, ReadOnly: readOnly, Sensitive: k.Sensitive, Doc: k.Doc, Source: SourceDefault,
-		Synonyms: c.synonyms(names, k.Sensitive),
+		Synonyms: c.synonyms(name, names, k.Sensitive),
 	}
 	if len(d.Synonyms) > 0 {
 		d.Source, d.Value = d.Synonyms[0].Source, d.Synonyms[0].Value

@@ -120,9 +120,12 @@ func (c *Config) topicDefault(k *Key) (parsed any, origin Origin, synonym string
 	return parsed, OriginDefault, ""
 }
 
-// inMilliseconds converts the value of a property in hours or minutes.
+// inMilliseconds converts the value of a property in hours or minutes, and a retention without limit to its usual form.
 func inMilliseconds(name string, parsed any) any {
 	n, ok := parsed.(int64)
+	if ok && n < 0 && strings.HasPrefix(name, "log.retention.") {
+		return int64(-1) // any negative one is no limit
+	}
 	if !ok || n < 0 || !strings.HasSuffix(name, ".hours") && !strings.HasSuffix(name, ".minutes") {
 		return parsed
 	}

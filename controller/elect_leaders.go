@@ -37,6 +37,13 @@ type ElectedLeader struct {
 
 func (ElectLeaders) command() {}
 
+// In Kafka's words.
+var (
+	errNotNeeded    = kafkaproto.ErrElectionNotNeeded.With("Leader election not needed for topic partition.")
+	errNotPreferred = kafkaproto.ErrPreferredLeaderNotAvailable.With("The preferred leader was not available.")
+	errNotEligible  = kafkaproto.ErrEligibleLeadersNotAvailable.With("Eligible topic partition leaders are not available.")
+)
+
 func (d *decision) electLeaders(c ElectLeaders) []ElectLeadersAnswer {
 	e := d.election()
 	var answers []ElectLeadersAnswer
@@ -44,7 +51,7 @@ func (d *decision) electLeaders(c ElectLeaders) []ElectLeadersAnswer {
 		for t := range d.img.Topics() {
 			a := ElectLeadersAnswer{Name: t.Name}
 			for _, p := range t.Partitions {
-				if err := d.electLeader(e, t, p, c.Unclean); err != error(kafkaproto.ErrElectionNotNeeded) {
+				if err := d.electLeader(e, t, p, c.Unclean); err != errNotNeeded {
 					a.Partitions = append(a.Partitions, ElectedLeader{p.ID, err})
 				}
 			}
@@ -73,7 +80,7 @@ func (d *decision) electNamed(e election, topic string, n kafkaproto.PartitionID
 	}
 	id := kafkaproto.TopicPartition{Topic: t.ID, Partition: n}
 	if held[id] {
-		return kafkaproto.ErrElectionNotNeeded // the request names it twice
+		return errNotNeeded // the request names it twice
 	}
 	held[id] = true
 	return d.electLeader(e, t, t.Partitions[n], unclean)
@@ -81,11 +88,11 @@ func (d *decision) electNamed(e election, topic string, n kafkaproto.PartitionID
 
 func (d *decision) electLeader(e election, t *Topic, p *Partition, unclean bool) error {
 	if unclean && p.Leader != NoLeader || !unclean && p.Leader == p.Replicas[0] {
-		return kafkaproto.ErrElectionNotNeeded
+		return errNotNeeded
 	}
-	next, failure := e.preferred(p), error(kafkaproto.ErrPreferredLeaderNotAvailable)
+	next, failure := e.preferred(p), errNotPreferred
 	if unclean {
-		failure = kafkaproto.ErrEligibleLeadersNotAvailable
+		failure = errNotEligible
 	}
 	if next == nil {
 		rules := rulesOf(d.img, d.defaults, t)
