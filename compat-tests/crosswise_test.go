@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -115,6 +116,12 @@ func (x *crossing) readAll(t *testing.T, c client) {
 	}()
 	for writer, ends := range x.ends {
 		t.Run("of-"+writer, func(t *testing.T) {
+			ends := slices.Clone(ends)
+			for p, codec := range codecs {
+				if c.lacks("produce:" + codec) { // nor can it read that
+					ends[p] = 0
+				}
+			}
 			d.t = t
 			path := filepath.Join(t.TempDir(), "read")
 			var got struct{ Count int64 }
