@@ -28,8 +28,11 @@ type node struct {
 	mem    *env.MemFS
 	faults *env.FaultFS
 	clock  *env.FakeClock // nil: the real one
-	img    *controller.Image
-	topics uint64
+	disk   string         // a directory of the real disk to be used instead
+	// newMachine makes other machines than toys.
+	newMachine func(int32) Machine
+	img        *controller.Image
+	topics     uint64
 
 	dir     *log.Directory
 	engine  *log.Engine
@@ -59,6 +62,9 @@ func (n *node) env() env.Env {
 	if n.clock != nil {
 		e.Clock = n.clock
 	}
+	if n.disk != "" {
+		e.FS = env.System().FS
+	}
 	return e
 }
 
@@ -69,22 +75,31 @@ func (n *node) open() {
 	}
 	cfg, _, err := config.Load(config.Sources{Set: []string{"log.flush.policy=always"}})
 	n.must(err)
-	n.dir, err = log.OpenDirectory(n.env(), "data", 1)
+	dir, size := "data", int64(16<<20)
+	if n.disk != "" {
+		dir, size = n.disk, log.DefaultFileBytes
+	}
+	n.dir, err = log.OpenDirectory(n.env(), dir, 1)
 	n.must(err)
-	n.engine, err = log.Open(log.Options{Directory: n.dir, Env: n.env(), FlushPolicy: log.FlushAlways, FileBytes: 16 << 20})
+	n.engine, err = log.Open(log.Options{Directory: n.dir, Env: n.env(), FlushPolicy: log.FlushAlways, FileBytes: size})
 	n.must(err)
 	n.manager = partition.NewManager(partition.Options{Env: n.env(), NodeID: 1, Engine: n.engine, Config: cfg})
 	o := n.options
 	o.Env, o.NodeID, o.Topic, o.Partitions = n.env(), 1, topicName, n.manager
 	o.Logger = slog.New(slog.NewTextHandler(testLog{n.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	o.New = func(p int32) Machine {
+		if n.newMachine != nil {
+			return n.newMachine(p)
+		}
 		m := newToy(p)
 		n.mu.Lock()
 		n.machines = append(n.machines, m)
 		n.mu.Unlock()
 		return m
 	}
-	o.Timer = func(key string) any { return fired(key) }
+	if o.Timer == nil {
+		o.Timer = func(key string) any { return fired(key) }
+	}
 	o.Events = Events{
 		Loaded: func(p int32, records int, _ time.Duration) {
 			n.mu.Lock()
