@@ -89,7 +89,7 @@ func (a *AlteredConfigs) WriteTable(w io.Writer) error {
 }
 
 // AlterConfigs changes some properties and leaves the others (IncrementalAlterConfigs, key 44): all of the changes or
-// none. A property that isn't set can't be unset.
+// none. To unset what isn't set is no error.
 func AlterConfigs(ctx context.Context, t Target, o AlterConfigsOptions) (*AlteredConfigs, error) {
 	if len(o.Changes) == 0 {
 		return nil, usagef("nothing to change")
@@ -128,24 +128,12 @@ func noteBefore(ctx context.Context, client *kgo.Client, o AlterConfigsOptions) 
 		if e != nil {
 			c.Before = e.Value
 		}
-		if c.Op == ConfigUnset && (e == nil || !setBeneath(o.Resource, e)) {
-			return fmt.Errorf("unset config of %v: %s is not set", o.Resource, c.Name)
+		// Of all brokers together only what is set is described.
+		if e == nil && c.Op == ConfigUnset && o.Resource.Name != "" {
+			return fmt.Errorf("unset config of %v: there is no property %q", o.Resource, c.Name)
 		}
 	}
 	return nil
-}
-
-// setBeneath also finds what is set but hidden by another value, as a default of all brokers is by one broker's own.
-func setBeneath(r ConfigResource, e *configEntry) bool {
-	if isSet(r, e.Source) {
-		return true
-	}
-	for _, s := range e.ConfigSynonyms {
-		if isSet(r, s.Source) {
-			return true
-		}
-	}
-	return false
 }
 
 func alterConfigs(ctx context.Context, client *kgo.Client, r ConfigResource, changes []ConfigChange, dryRun bool) error {

@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"regexp"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // ListTopicsOptions narrows the list.
 type ListTopicsOptions struct {
-	Internal bool // also the cluster's own topics
+	Internal bool   // also the cluster's own topics
+	Pattern  string // a regular expression that the whole name matches; empty: any
 }
 
 // TopicSummary is one row of the list.
@@ -37,6 +39,10 @@ func (l TopicList) WriteTable(w io.Writer) error {
 
 // ListTopics lists the topics of the cluster (Metadata, key 3).
 func ListTopics(ctx context.Context, t Target, o ListTopicsOptions) (TopicList, error) {
+	pattern, err := regexp.Compile(`^(?:` + o.Pattern + `)$`)
+	if err != nil {
+		return nil, usagef("topic %q is not a regular expression", o.Pattern)
+	}
 	admin, done, err := t.admin(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +56,7 @@ func ListTopics(ctx context.Context, t Target, o ListTopicsOptions) (TopicList, 
 	}
 	list := TopicList{}
 	for _, d := range details.Sorted() {
-		if d.IsInternal && !o.Internal {
+		if d.IsInternal && !o.Internal || o.Pattern != "" && !pattern.MatchString(d.Topic) {
 			continue
 		}
 		list = append(list, TopicSummary{

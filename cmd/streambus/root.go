@@ -97,7 +97,7 @@ The commands speak nothing but that protocol, so they work on Apache Kafka as we
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
 	root.AddCommand(
-		newServe(a), newConfig(a), newTopic(a), newGroup(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newProfile(a), newDebug(a), newVersion(a),
+		newServe(a), newConfig(a), newTopic(a), newPartition(a), newGroup(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newProfile(a), newDebug(a), newVersion(a),
 	)
 	group(root)
 	return root

@@ -11,13 +11,14 @@ import (
 func newTopic(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "topic",
-		Short: "Create, list, describe and delete topics",
+		Short: "Create, list, describe, alter and delete topics",
 		Example: `  streambus topic create orders --partitions 12 --config retention.ms=86400000
   streambus topic list
   streambus topic describe orders -o json
+  streambus topic alter orders --partitions 24
   streambus topic delete orders`,
 	}
-	c.AddCommand(newTopicCreate(a), newTopicList(a), newTopicDescribe(a), newTopicDelete(a))
+	c.AddCommand(newTopicCreate(a), newTopicList(a), newTopicDescribe(a), newTopicAlter(a), newTopicDelete(a), newTopicDeleteRecords(a))
 	group(c)
 	return c
 }
@@ -56,11 +57,14 @@ func newTopicList(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List the topics",
 		Example: `  streambus topic list
+  streambus topic list --topic 'orders.*'
   streambus topic list --internal -o json`,
 		Args:              takes(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c.Flags().BoolVar(&o.Internal, "internal", false, "also the cluster's own topics")
+	c.Flags().StringVar(&o.Pattern, "topic", "", "only topics whose whole name matches this regular expression")
+	_ = c.RegisterFlagCompletionFunc("topic", a.topicNames(true))
 	return a.answer(c, func(ctx context.Context, _ []string) (cli.Printable, error) {
 		list, err := cli.ListTopics(ctx, a.target(), o)
 		if err != nil {
@@ -71,20 +75,25 @@ func newTopicList(a *app) *cobra.Command {
 }
 
 func newTopicDescribe(a *app) *cobra.Command {
+	var f cli.TopicFilter
 	c := &cobra.Command{
 		Use:   "describe [NAME]...",
 		Short: "Show partitions, leaders, replicas and offsets of topics",
 		Example: `  streambus topic describe orders
+  streambus topic describe --under-replicated-partitions
   streambus topic describe -o yaml`,
 		Args:              takes(0, -1),
 		ValidArgsFunction: a.topicNames(true),
 	}
+	c.Flags().BoolVar(&f.UnderReplicated, "under-replicated-partitions", false, "only partitions with replicas that are not in sync")
+	c.Flags().BoolVar(&f.Unavailable, "unavailable-partitions", false, "only partitions without a leader")
+	c.Flags().BoolVar(&f.WithOverrides, "topics-with-overrides", false, "only topics with properties of their own")
 	return a.answer(c, func(ctx context.Context, args []string) (cli.Printable, error) {
 		list, err := cli.DescribeTopics(ctx, a.target(), args)
 		if len(list) == 0 && err != nil {
 			return nil, err
 		}
-		return list, err
+		return list.Filter(f), err
 	})
 }
 
