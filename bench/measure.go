@@ -87,8 +87,15 @@ func (m *measurement) tell(warmUp bool) {
 	since := now.Sub(m.at).Seconds()
 	d := c.minus(m.last)
 	m.progress(Progress{
-		Elapsed: now.Sub(m.start), WarmUp: warmUp, Records: c.records,
+		Elapsed: now.Sub(m.start), WarmUp: warmUp, Part: m.part(now), Records: c.records,
 		PerSec: float64(d.records) / since, BytesSec: float64(d.bytes) / since,
 	})
 	m.last, m.at = c, now
+}
+
+func (m *measurement) part(now time.Time) float64 {
+	if m.duration <= 0 {
+		return 0
+	}
+	return min(1, float64(now.Sub(m.start))/float64(m.warmUp+m.duration))
 }

@@ -161,6 +161,7 @@ func (o *EndToEndOptions) check() error {
 type Progress struct {
 	Elapsed  time.Duration // since the load began, warm-up included
 	WarmUp   bool
+	Part     float64 // of the run that is over, warm-up included, 0 to 1; 0 if nobody knows
 	Records  int64   // so far
 	PerSec   float64 // records in the last second
 	BytesSec float64 // bytes of values in the last second (produce), of batches (consume)

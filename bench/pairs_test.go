@@ -63,7 +63,7 @@ func topics(t *testing.T, bootstrap []string) []string {
 
 func TestASideThatIsNotThereIsNamed(t *testing.T) {
 	s := newSink(t, "x", 1)
-	_, err := Pairs(t.Context(), PairsOptions{A: Side{Bootstrap: []string{"127.0.0.1:1"}}, B: Side{Bootstrap: []string{s.addr()}}, Workload: "produce"})
+	_, err := Pairs(t.Context(), PairsOptions{A: Side{Bootstrap: []string{"127.0.0.1:1"}}, B: Side{Bootstrap: []string{s.addr()}}, Workload: "produce", WarmUpPairs: -1})
 	if err == nil || !strings.HasPrefix(err.Error(), "A: no broker answers") {
 		t.Errorf("%v", err)
 	}

@@ -26,6 +26,8 @@ type ConsumeOptions struct {
 	KeyEncoding   Encoding
 	ValueEncoding Encoding
 
+	Progress *Progress // told about each record; may be nil
+
 	topicColumn bool // of the table, when there are several topics
 }
 
@@ -236,6 +238,7 @@ func newRecordPrinter(o ConsumeOptions, out io.Writer) (*recordPrinter, error) {
 const tableRow = `%p\t%o\t%T\t%k\t%s\n`
 
 func (p *recordPrinter) print(r *kgo.Record) error {
+	p.o.Progress.Add(1)
 	switch p.o.Output {
 	case JSON:
 		return writeJSON(p.out, newJSONRecord(r, p.o.KeyEncoding, p.o.ValueEncoding), "")

@@ -112,14 +112,19 @@ func (p *Progress) draw(now time.Time) {
 // barWidth is that of the bar alone; with what stands behind it the line fits into 80 columns.
 const barWidth = 20
 
+// Bar draws how much of the whole, 1, is done.
+func Bar(part float64) string {
+	full := int(max(0, min(1, part)) * barWidth)
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", barWidth-full) + "]"
+}
+
 func (p *Progress) line(now time.Time) string {
 	took := now.Sub(p.begun)
 	var b strings.Builder
 	if p.total > 0 {
 		part := min(1, float64(p.done)/float64(p.total))
 		if p.terminal {
-			full := int(part * barWidth)
-			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("#", full), strings.Repeat("-", barWidth-full))
+			b.WriteString(Bar(part) + " ")
 		}
 		fmt.Fprintf(&b, "%3.0f%% ", part*100)
 	}
@@ -143,4 +148,23 @@ func (p *Progress) amount(n int64) string {
 		return FormatBytes(n)
 	}
 	return fmt.Sprintf("%d %s", n, p.unit)
+}
+
+// Reader counts the bytes that are read through it.
+func (p *Progress) Reader(r io.Reader) io.Reader {
+	if p == nil {
+		return r
+	}
+	return &countingReader{r, p}
+}
+
+type countingReader struct {
+	io.Reader
+	p *Progress
+}
+
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.p.Add(int64(n))
+	return n, err
 }

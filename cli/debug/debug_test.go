@@ -280,3 +280,21 @@ func TestATemplateCanBeSent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestARequestLogsInFirst(t *testing.T) {
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256"} {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser(mechanism, "me", "hush"), kfake.SeedTopics(1, "orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		target := cli.Target{Bootstrap: c.ListenAddrs(), Timeout: 5 * time.Second, SASL: cli.SASL{Mechanism: mechanism, User: "me", Password: "hush"}}
+		if a := send(t, target, "Metadata", ""); !strings.Contains(string(a.json), `"topic":"orders"`) {
+			t.Errorf("%s: %s", mechanism, a.json)
+		}
+		target.SASL.Password = "wrong"
+		if _, err := Request(t.Context(), target, RequestOptions{API: "Metadata"}); err == nil || !strings.Contains(err.Error(), "SASL") {
+			t.Errorf("%s, wrong password: %v", mechanism, err)
+		}
+	}
+}

@@ -35,6 +35,7 @@ type benchTarget struct {
 	bench.Target
 	configs []string
 	quiet   bool
+	drawn   bool // a line stands on the terminal
 }
 
 func (t *benchTarget) add(c *cobra.Command) {
@@ -60,17 +61,37 @@ func (t *benchTarget) read(c *cobra.Command) (bench.Target, error) {
 	return t.Target, nil
 }
 
-// progress prints a line a second, unless it is not wanted.
+// progress prints a line a second, on a terminal over the last one, unless it is not wanted.
 func (t *benchTarget) progress(w io.Writer) func(bench.Progress) {
 	if t.quiet {
 		return nil
 	}
+	terminal := cli.IsTerminal(w)
 	return func(p bench.Progress) {
 		note := ""
 		if p.WarmUp {
 			note = "  (warm-up)"
 		}
-		fmt.Fprintf(w, "%4.0fs  %12.0f records/s  %10s/s%s\n", p.Elapsed.Seconds(), p.PerSec, cli.FormatBytes(int64(p.BytesSec)), note)
+		line := fmt.Sprintf("%4.0fs  %12.0f records/s  %10s/s%s", p.Elapsed.Seconds(), p.PerSec, cli.FormatBytes(int64(p.BytesSec)), note)
+		if !terminal {
+			fmt.Fprintln(w, line)
+			return
+		}
+		if p.Part > 0 {
+			line = cli.Bar(p.Part) + line
+		}
+		fmt.Fprintf(w, "\r%-*s", lineWidth, line)
+		t.drawn = true
+	}
+}
+
+// lineWidth is what a line on a terminal is filled up to, so that nothing of a longer one is left.
+const lineWidth = 78
+
+// clear takes the line away.
+func (t *benchTarget) clear(w io.Writer) {
+	if t.drawn {
+		fmt.Fprintf(w, "\r%*s\r", lineWidth, "")
 	}
 }
 
@@ -188,9 +209,11 @@ func (a *app) bench(c *cobra.Command, t *benchTarget, load func(context.Context,
 		if err != nil {
 			return err
 		}
+		t.quiet = t.quiet || f != cli.Table
 		ctx, stop := interruptible()
 		defer stop()
 		r, err := load(ctx, target)
+		t.clear(a.err)
 		return a.finish(f, r, err)
 	}
 	return c

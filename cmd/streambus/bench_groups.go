@@ -71,13 +71,14 @@ and compares. It waits for a broker that is not there yet, so started with a bro
 		}
 		ctx, stop := interruptible()
 		defer stop()
-		return a.benchGroups(ctx, f, target, o)
+		return a.benchGroups(ctx, f, target, &o)
 	}
 	return c
 }
 
-func (a *app) benchGroups(ctx context.Context, f cli.Format, target bench.Target, o benchGroups) error {
+func (a *app) benchGroups(ctx context.Context, f cli.Format, target bench.Target, o *benchGroups) error {
 	o.load.Target, o.offsets.Target = target, target
+	o.quiet = o.quiet || f != cli.Table
 	o.load.Progress = o.progress(a.err)
 	o.offsets.Groups, o.offsets.Prefix, o.offsets.Connections = o.load.Groups, o.load.Prefix, o.load.Connections
 	switch {
@@ -97,6 +98,7 @@ func (a *app) benchGroups(ctx context.Context, f cli.Format, target bench.Target
 		return err
 	}
 	r, err := bench.Groups(ctx, o.load)
+	o.clear(a.err)
 	if r != nil {
 		err = errors.Join(err, cli.Print(a.out, f, (*groupsResult)(r)))
 	}

@@ -72,6 +72,10 @@ What --format prints for a record:
 		if err := flags.checkGroup(c, args); err != nil {
 			return err
 		}
+		if o.Count > 0 && o.Output == cli.Text && !cli.IsTerminal(a.out) {
+			o.Progress = a.progress("records", o.Count)
+			defer o.Progress.Done()
+		}
 		ctx, stop := interruptible()
 		defer stop()
 		if flags.member.Group != "" {

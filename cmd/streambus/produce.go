@@ -78,9 +78,15 @@ func (a *app) produce(o cli.ProduceOptions, file string, f cli.Format) error {
 		return err
 	}
 	defer done()
+	var bar *cli.Progress
+	if file != "-" && f == cli.Table && o.PerRecord == nil {
+		bar = a.progress("B", fileSize(file))
+		in = bar.Reader(in)
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	summary, err := cli.Produce(ctx, a.target(), o, in)
+	bar.Done()
 	if summary == nil {
 		return err
 	}
@@ -107,4 +113,13 @@ func (a *app) input(file string) (io.Reader, func(), error) {
 		return nil, nil, err
 	}
 	return f, func() { _ = f.Close() }, nil
+}
+
+// fileSize is 0 for what has none to tell: a pipe, a device.
+func fileSize(name string) int64 {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
 }

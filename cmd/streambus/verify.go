@@ -32,7 +32,14 @@ damage, the next start cuts it off.`,
 		if _, err := os.Stat(args[0]); err != nil {
 			return err
 		}
-		report, err := log.Verify(env.System().FS, args[0])
+		fs := env.System().FS
+		var bar *cli.Progress
+		if f == cli.Table {
+			bar = a.progress("B", dataSize(args[0]))
+			fs = &watchedFS{fs, bar}
+		}
+		report, err := log.Verify(fs, args[0])
+		bar.Done()
 		if err != nil {
 			return fmt.Errorf("verify %s: %w", args[0], err)
 		}
