@@ -20,14 +20,17 @@ import (
 
 	"github.com/streambus/streambus/config"
 	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/groups"
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
+	"github.com/streambus/streambus/shard"
 )
 
-// testBroker is a node in one process: a Server on a loopback listener over a real partition manager and a real engine
-// on a file system in memory, with a metadata machine in the place of the quorum. Made by startBroker.
+// testBroker is a node in one process: a Server on a loopback listener over a real partition manager, real group
+// coordinators and a real engine on a file system in memory, with a metadata machine in the place of the quorum. Made by
+// startBroker.
 type testBroker struct {
 	t       testing.TB
 	server  *Server
@@ -36,6 +39,7 @@ type testBroker struct {
 	fs      *env.FaultFS
 	engine  *log.Engine
 	manager *partition.Manager
+	groups  *shard.Host
 	quorum  *testQuorum
 	logged  *logBuffer
 }
@@ -99,20 +103,60 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	b.addr = l.Addr().String()
 	b.quorum = newTestQuorum(t, b.env.Clock, dir.ID(), l.Addr().(*net.TCPAddr).Port)
 	b.quorum.watch(followDynamic(cfg))
+	b.groups = b.newGroups(cfg)
 	b.quorum.watch(b.manager.Apply)
+	b.quorum.watch(b.followGroups())
 	b.server = NewServer(Options{
 		Env: b.env, Config: cfg, NodeID: 1, ClusterID: func() string { return b.quorum.Image().ClusterID() },
-		Quorum: b.quorum, Partitions: b.manager, Events: set.events,
+		Quorum: b.quorum, Partitions: b.manager, Groups: b.groups, Events: set.events,
 		Logger: slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	go b.server.Serve(l, "PLAINTEXT")
 	t.Cleanup(func() {
 		b.server.Close()
+		b.groups.Close()
 		b.manager.Close()
 		_ = b.engine.Close()
 		_ = dir.Close()
 	})
 	return b
+}
+
+// newGroups makes the coordinators of groups, wired as a node does it.
+func (b *testBroker) newGroups(cfg *config.Config) *shard.Host {
+	o := groups.Options{
+		InitialRebalanceDelay: cfg.Duration("group.initial.rebalance.delay.ms"),
+		MinSessionTimeout:     cfg.Duration("group.min.session.timeout.ms"),
+		MaxSessionTimeout:     cfg.Duration("group.max.session.timeout.ms"),
+		MaxSize:               cfg.Int("group.max.size"),
+		MaxMetadataBytes:      cfg.Int("offset.metadata.max.bytes"),
+		OffsetRetention:       time.Duration(cfg.Int64("offsets.retention.minutes")) * time.Minute,
+		RetentionCheck:        cfg.Duration("offsets.retention.check.interval.ms"),
+		MaxBatchBytes:         cfg.Int("message.max.bytes"),
+	}
+	return shard.NewHost(shard.Options{
+		Env: b.env, NodeID: 1, Topic: offsetsTopic, Partitions: b.manager,
+		New:   func(int32) shard.Machine { return groups.New(o) },
+		Timer: func(key string) any { return groups.TimerFired{Key: key} },
+	})
+}
+
+// followGroups tells the coordinators of the metadata, and of topics that are gone.
+func (b *testBroker) followGroups() func(*controller.Image, controller.Changes) {
+	last := controller.NewImage()
+	return func(next *controller.Image, c controller.Changes) {
+		b.groups.Apply(next, c)
+		var gone []string
+		for t := range last.Topics() {
+			if _, ok := next.TopicByID(t.ID); !ok {
+				gone = append(gone, t.Name)
+			}
+		}
+		if len(gone) > 0 {
+			b.groups.Tell(groups.TopicsDeleted{Topics: gone})
+		}
+		last = next
+	}
 }
 
 // fileBytes keeps WAL files small where they lie in memory, so that tests see them sealed too.
