@@ -52,7 +52,11 @@ func IsTerminal(w io.Writer) bool {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a device too, but nobody looks at it
+	return err != nil || !os.SameFile(info, null)
 }
 
 // Add notes that n more units are done.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,17 @@ func TestNoProgressTellsNothing(t *testing.T) {
 	p.Done()
 	if r := p.Reader(strings.NewReader("x")); r == nil {
 		t.Error("no reader")
+	}
+}
+
+func TestNobodyLooksAtANullDevice(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if IsTerminal(null) || IsTerminal(&bytes.Buffer{}) {
+		t.Error("called a terminal")
 	}
 }
 

@@ -79,7 +79,9 @@ func (p *prober) answer(ctx context.Context, at place, who *expected) *Answer {
 	}
 	if who != nil {
 		c.identify(a, who)
+		return a
 	}
+	c.services(a)
 	return a
 }
 
@@ -126,6 +128,7 @@ func isQuiet(err error) bool { return errors.Is(err, errClosed) || errors.Is(err
 const (
 	keyListOffsets     = 2
 	keyMetadata        = 3
+	keyFindCoordinator = 10
 	keyVersions        = 18
 	keyDescribeConfigs = 32
 	keyDescribeCluster = 60

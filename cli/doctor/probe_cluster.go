@@ -62,6 +62,7 @@ func (v *View) addPartitions(resp *kmsg.MetadataResponse) {
 		known[b.NodeID] = true
 	}
 	for _, t := range resp.Topics {
+		v.Offsets = v.Offsets || deref(t.Topic) == offsetsTopic
 		for _, p := range t.Partitions {
 			v.Partitions++
 			topic := deref(t.Topic)

@@ -126,7 +126,7 @@ func judge(starts []*Endpoint, told []*advertised, now time.Time) *Report {
 		if r.Controller == nil && v.Controller >= 0 {
 			r.Controller = &v.Controller
 		}
-		for _, f := range viewFindings(v) {
+		for _, f := range append(viewFindings(v), serviceFindings(e.Answer)...) {
 			f.Subject = "bootstrap " + e.String()
 			r.add(f)
 		}

@@ -71,6 +71,19 @@ type Answer struct {
 	View     *View     // nil if Metadata could not be had
 	Failure  string    // why there is no View, if neither SASL nor Versions explains it
 	Identity Identity
+	Services Services // of a bootstrap address
+}
+
+// Services are those of a cluster that clients need beside topics, as far as asking changes nothing.
+type Services struct {
+	Coordinator *Coordinator
+	Configs     *int16 // error code of DescribeConfigs; nil: not asked, or no answer
+}
+
+// Coordinator is the answer to who coordinates a group that nobody has.
+type Coordinator struct {
+	Code   int16
+	Member Member
 }
 
 // TLS is what the handshake showed. Nothing was verified to get there.
@@ -117,6 +130,7 @@ type View struct {
 	Lost       []string // partitions whose leader is not among the brokers, the first few
 	NumLost    int
 	Led        map[int32][]Partition // some that each broker leads
+	Offsets    bool                  // there is a topic for the offsets of consumer groups
 }
 
 // Member is one broker of a View.
