@@ -77,7 +77,8 @@ func (m *Machine) completeJoin(g *group) {
 		return
 	}
 	if !g.electJoined() {
-		m.armJoin(g, g.rebalanceTimeout()) // only static members, none of which came: their sessions decide
+		// Only static members, none of which came: their sessions decide, and this just looks again.
+		m.armJoin(g, max(g.rebalanceTimeout(), leastJoinWait))
 		return
 	}
 	g.nextGeneration(m.now)

@@ -7,6 +7,8 @@ const (
 	// newMemberJoinTimeout is how long a new member may wait for the rebalance that takes it in: it can't send heartbeats yet,
 	// and a client that gave up and tried again must not stay as a dead member for ever.
 	newMemberJoinTimeout = 5 * time.Minute
+	// leastJoinWait keeps a rebalance timeout of 0 from making a busy loop of a group whose members are all away.
+	leastJoinWait = time.Second
 	// mostPendingMembers may have been told an id of a group without having come back with it.
 	mostPendingMembers = 10_000
 	// mostProtocols a member may name.

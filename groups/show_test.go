@@ -153,6 +153,13 @@ func showReply(r machine.Reply) string {
 			out = append(out, fmt.Sprintf("%s(%s %s %s)", g.Group, g.ProtocolType, g.State, g.Type))
 		}
 		return strings.Join(out, ", ")
+	case DescribedGroup:
+		out := fmt.Sprintf("%s type=%s protocol=%s", v.State, v.ProtocolType, v.Protocol)
+		for _, mb := range v.Members {
+			out += fmt.Sprintf("\n  %s%s client=%s%s says=(%s) assigned=%q", mb.MemberID, showInstance(mb.InstanceID), mb.ClientID,
+				mb.ClientHost, showSubscription(mb.Metadata), mb.Assignment)
+		}
+		return out
 	case nil:
 		return "ok"
 	}
