@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // ConfigDiff is where two configurations differ, sorted by key.
@@ -77,7 +78,7 @@ func diffDefaults(r ConfigResource, entries []configEntry) *ConfigDiff {
 		def := defaultOf(e)
 		if e.IsSensitive {
 			// A sensitive value is never told; that it is set is.
-			if len(e.ConfigSynonyms) > 0 && setSomewhere(e) {
+			if e.Source != kmsg.ConfigSourceDefaultConfig {
 				d.Differences = append(d.Differences, ConfigDifference{e.Name, nil, def, true})
 			}
 			continue
@@ -87,12 +88,6 @@ func diffDefaults(r ConfigResource, entries []configEntry) *ConfigDiff {
 		}
 	}
 	return d
-}
-
-func setSomewhere(e *configEntry) bool {
-	return slices.ContainsFunc(ConfigKinds, func(kind string) bool {
-		return isSet(ConfigResource{kind, "x"}, e.Source) || isSet(ConfigResource{Kind: kind}, e.Source)
-	})
 }
 
 func diffResources(left, right ConfigResource, a, b []configEntry) *ConfigDiff {

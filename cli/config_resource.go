@@ -147,20 +147,6 @@ func fetchConfigs(ctx context.Context, client *kgo.Client, resources []ConfigRes
 	return found, errors.Join(errs...)
 }
 
-// isSet says whether a property of a resource has a value of its own, one that unset would take away.
-func isSet(r ConfigResource, s kmsg.ConfigSource) bool {
-	switch s {
-	case kmsg.ConfigSourceDynamicTopicConfig, kmsg.ConfigSourceDynamicBrokerLoggerConfig,
-		kmsg.ConfigSourceClientMetricsConfig, kmsg.ConfigSourceGroupConfig:
-		return true
-	case kmsg.ConfigSourceDynamicBrokerConfig:
-		return r.Kind == "broker" && r.Name != ""
-	case kmsg.ConfigSourceDynamicDefaultBrokerConfig:
-		return r.Kind == "broker" && r.Name == ""
-	}
-	return false
-}
-
 // defaultOf is the value that counts when nothing is set anywhere.
 func defaultOf(e *configEntry) *string {
 	if e.Source == kmsg.ConfigSourceDefaultConfig {
