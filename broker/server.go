@@ -34,7 +34,7 @@ type Quorum interface {
 }
 
 // GroupCoordinator takes the inputs of package groups to the machine that holds a group; shard.Host is one. done is called
-// once, from any goroutine.
+// once, from any goroutine, and must neither block nor ask again.
 type GroupCoordinator interface {
 	// Submit asks the machine of one partition of __consumer_offsets.
 	Submit(partition int32, input any, done func(value any, err error))

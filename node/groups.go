@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/streambus/streambus/config"
@@ -15,21 +14,15 @@ import (
 const offsetsTopic = "__consumer_offsets"
 
 // openGroups makes the coordinators of groups: none yet, for they follow the metadata.
-func (n *Node) openGroups() error {
+func (n *Node) openGroups() {
 	c := n.o.Config
-	codec := kafkaproto.Codec(c.Int("offsets.topic.compression.codec"))
-	if !codec.Valid() {
-		return fmt.Errorf("offsets.topic.compression.codec is %d; codecs are 0 (none), 1 (gzip), 2 (snappy), 3 (lz4), 4 (zstd)", codec)
-	}
-	o := groupOptions(c)
 	n.groups = shard.NewHost(shard.Options{
 		Env: n.o.Env, NodeID: n.set.nodeID, Topic: offsetsTopic, Partitions: n.manager,
-		New:   func(int32) shard.Machine { return groups.New(o) },
+		New:   func(int32) shard.Machine { return groups.New(groupOptions(c)) },
 		Timer: func(key string) any { return groups.TimerFired{Key: key} },
-		Codec: codec, CommitTimeout: c.Duration("offsets.commit.timeout.ms"), LoadBytes: c.Int("offsets.load.buffer.size"),
+		Codec: kafkaproto.Codec(c.Int("offsets.topic.compression.codec")), CommitTimeout: c.Duration("offsets.commit.timeout.ms"), LoadBytes: c.Int("offsets.load.buffer.size"),
 		Logger: n.log, Events: n.metrics.ShardEvents(),
 	})
-	return nil
 }
 
 func groupOptions(c *config.Config) groups.Options {

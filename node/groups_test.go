@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -244,5 +245,11 @@ func TestDeletedTopicsAreFoundInEveryKindOfChange(t *testing.T) {
 		if got := fmt.Sprint(deletedTopics(c.last, c.next, c.changes)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}
+	}
+}
+
+func TestACodecThatDoesNotExistIsRefusedAtTheStart(t *testing.T) {
+	if _, err := tryNode(t, env.NewMem(), "offsets.topic.compression.codec=5"); err == nil || !strings.Contains(err.Error(), "offsets.topic.compression.codec") {
+		t.Errorf("got %v, want an error that names the property", err)
 	}
 }

@@ -184,9 +184,7 @@ func (n *Node) register(ctx context.Context) error {
 		Env: n.o.Env, NodeID: n.set.nodeID, Engine: n.engine, Config: n.o.Config,
 		Events: n.metrics.PartitionEvents(),
 	})
-	if err := n.openGroups(); err != nil {
-		return err
-	}
+	n.openGroups()
 	cmd := controller.RegisterBroker{
 		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
 		Clean: n.clean || n.o.Config.String("log.flush.policy") == "always",

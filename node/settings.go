@@ -9,6 +9,7 @@ import (
 	"github.com/streambus/streambus/config"
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 )
 
@@ -43,7 +44,10 @@ func readSettings(c *config.Config) (settings, error) {
 		rack := c.String("broker.rack")
 		s.rack = &rack
 	}
-	var err error
+	err := offsetsCodec(c)
+	if err != nil {
+		return s, err
+	}
 	if s.dir, err = oneDirectory(c); err != nil {
 		return s, err
 	}
@@ -61,6 +65,14 @@ func readSettings(c *config.Config) (settings, error) {
 // session.
 func heartbeatInterval(c *config.Config) time.Duration {
 	return min(c.Duration("broker.heartbeat.interval.ms"), max(c.Duration("broker.session.timeout.ms")/3, time.Millisecond))
+}
+
+// offsetsCodec refuses a codec that does not exist. Kafka does so when it starts, too.
+func offsetsCodec(c *config.Config) error {
+	if codec := c.Int64("offsets.topic.compression.codec"); codec < 0 || codec > int64(kafkaproto.CodecZstd) {
+		return fmt.Errorf("offsets.topic.compression.codec is %d, and not 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)", codec)
+	}
+	return nil
 }
 
 func oneDirectory(c *config.Config) (string, error) {

@@ -58,8 +58,8 @@ func NewHost(o Options) *Host {
 }
 
 // Submit gives an input to the shard of a partition. done is called once, from any goroutine, perhaps before Submit
-// returns, and must not block; what the machine never answers is answered when the shard ends. Errors beside the
-// machine's own: NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE (the topic is missing, too
+// returns, and must not block nor Submit anything itself (it may be the storage engine's goroutine); what the machine never
+// answers is answered when the shard ends. Errors beside the machine's own: NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE (the topic is missing, too
 // much waits, or the records were not replicated in time).
 func (h *Host) Submit(partition int32, input any, done func(value any, err error)) {
 	s, err := h.shard(partition)

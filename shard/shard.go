@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,10 +94,7 @@ func (s *shard) submit(e entry) {
 		return
 	}
 	done := e.done
-	e.done = func(value any, err error) {
-		s.held.Add(-1)
-		done(value, err)
-	}
+	e.done = func(value any, err error) { s.deliver(done, value, err) }
 	s.mu.Lock()
 	if err := s.serving(); err != nil {
 		s.mu.Unlock()
@@ -109,6 +107,18 @@ func (s *shard) submit(e entry) {
 	if run {
 		s.run(borrowed)
 	}
+}
+
+// deliver answers. It may be the engine's goroutine that does so, which must not end of a panic of those who asked.
+func (s *shard) deliver(done func(any, error), value any, err error) {
+	s.held.Add(-1)
+	defer func() {
+		if p := recover(); p != nil {
+			s.host.log.Error("panic while a coordinator's answer was taken", "topic", s.host.o.Topic,
+				"partition", int32(s.id.Partition), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	done(value, err)
 }
 
 // admit takes a place among the inputs that wait.

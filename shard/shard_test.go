@@ -533,3 +533,61 @@ func TestCloseAnswersAllAndEndsAll(t *testing.T) {
 	n.host.Apply(n.img, controller.Changes{All: true})
 	n.submit(0, get("a")).fails(kafkaproto.ErrCoordinatorNotAvailable)
 }
+
+func TestAPanicOfWhoAskedStaysHis(t *testing.T) {
+	n := startNode(t, nil)
+	n.topic(1)
+	n.host.Submit(0, set{"a", "1"}, func(any, error) { panic("a bug of a handler") }) // answered by the engine's goroutine
+	eventually(t, "the record is committed", func() bool { return n.part(0).Status().HighWatermark == 1 })
+	n.host.Submit(0, get("a"), func(any, error) { panic("another") })
+	n.submit(0, get("a")).ok("1")
+	if len(n.failed()) > 0 {
+		t.Errorf("the shard failed: %v", n.failed())
+	}
+}
+
+// What a machine decides in one step is one batch, in the codec that was asked for.
+func TestBatchesAreCompressedAsConfigured(t *testing.T) {
+	n := startNode(t, func(n *node) { n.options.Codec = kafkaproto.CodecZstd })
+	n.topic(1)
+	n.submit(0, two{"a", "1"}).ok(int64(1))
+	read, err := n.part(0).ReadLog(0, 0, 1<<20, nil)
+	n.must(err)
+	defer read.Release()
+	buf := make([]byte, read.Bytes)
+	_, err = read.Spans[0].File.ReadAt(buf, read.Spans[0].Pos)
+	n.must(err)
+	b, rest, err := kafkaproto.NextBatch(buf)
+	n.must(err)
+	if len(rest) > 0 || b.Codec() != kafkaproto.CodecZstd || b.NumRecords() != 2 || b.ProducerID() != -1 || b.IsTransactional() {
+		t.Errorf("the batch has codec %v and %d records, and %d bytes follow", b.Codec(), b.NumRecords(), len(rest))
+	}
+	n.restart(n.mem)
+	if got := n.ask(0, get("a2")); got != "1" {
+		t.Errorf("a2 is %v after a restart, want 1", got)
+	}
+}
+
+// More than one batch's worth in a turn becomes several appends; nobody loses an answer.
+func TestALargeTurnIsAppendedInPieces(t *testing.T) {
+	n := startNode(t, nil)
+	n.topic(1)
+	s := n.host.view.Load().shards[0]
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
+	value := string(make([]byte, 100<<10))
+	var replies []*reply
+	for i := range 20 {
+		replies = append(replies, n.submit(0, set{fmt.Sprint(i), value}))
+	}
+	s.run(own)
+	for i, r := range replies {
+		r.ok(int64(i))
+	}
+	n.submit(0, set{"huge", string(make([]byte, 3<<20))}).ok(int64(20))
+	n.restart(n.mem)
+	if got := n.ask(0, count{}); got != 21 {
+		t.Errorf("%v records after a restart, want 21", got)
+	}
+}
