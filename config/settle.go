@@ -48,7 +48,7 @@ func (c *Config) settleNodeID() error {
 		}
 	}
 	c.values["node.id"] = node
-	broker.text, broker.parsed = node.text, node.parsed
+	broker.text, broker.parsed, broker.origin, broker.source = node.text, node.parsed, node.origin, node.source
 	c.values["broker.id"] = broker
 	return nil
 }
