@@ -3,6 +3,7 @@ package compat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -18,40 +19,42 @@ import (
 // confluent-kafka, that commit synchronously what they get, while a producer writes numbers. No acknowledged commit is
 // lost, no number is skipped, and none comes again after a commit that covers it was acknowledged.
 func TestKillNineUnderAGroup(t *testing.T) {
-	kills := 10
-	if full || inCI {
-		kills = 20
-	}
 	b := startBroker(t, scenarioFlags...)
 	g := newGroupCrash(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var running sync.WaitGroup
-	for _, m := range g.members {
-		running.Go(func() { g.consume(ctx, m) })
+	for i := range g.members {
+		running.Go(func() { g.consume(ctx, i) })
 	}
 	producing, stopProducing := context.WithCancel(ctx)
 	var producer sync.WaitGroup
 	producer.Go(func() { g.produce(producing) })
 
 	g.waitCommits(4 * crashPartitions)
-	for range kills {
+	for kill := range groupKills {
 		g.waitCommits(4)
 		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond) // anywhere between two commits
 		acked := g.acknowledged()
 		b.kill9()
 		b.start()
 		g.notLost(acked)
+		if kill%2 == 1 { // all begin anew from what is committed
+			g.rejoin[kill/2%len(g.members)] <- struct{}{}
+		}
 	}
 	stopProducing()
 	producer.Wait()
 	eventually(t, groupWithin, "everything is read and committed", g.caughtUp)
 	cancel()
 	running.Wait()
-	g.finish(kills)
+	g.finish()
 }
 
-const crashPartitions = 8
+const (
+	crashPartitions = 8
+	groupKills      = 20
+)
 
 // groupCrash is what the members of the group were given and what they committed.
 type groupCrash struct {
@@ -59,6 +62,7 @@ type groupCrash struct {
 	b       *broker
 	topic   string // and group
 	members []*driver
+	rejoin  []chan struct{} // a token asks the member to leave and join again
 	admin   *kadm.Client
 
 	mu      sync.Mutex
@@ -77,13 +81,20 @@ func newGroupCrash(t *testing.T, b *broker) *groupCrash {
 	createTopic(t, b, g.topic, crashPartitions)
 	for _, name := range []string{"franz-go", "franz-go", "confluent-kafka", "confluent-kafka"} {
 		m := startDriver(t, b, clientNamed(t, name))
-		m.must("join", fields{
-			"group": g.topic, "topics": []string{g.topic}, "instance_id": nil, "assignor": "range",
-			"session_timeout_ms": 10000, "client_id": nil,
-		}, nil)
 		g.members = append(g.members, m)
+		g.rejoin = append(g.rejoin, make(chan struct{}, groupKills))
+		if err := g.join(m); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return g
+}
+
+func (g *groupCrash) join(m *driver) error {
+	return m.ask("join", fields{
+		"group": g.topic, "topics": []string{g.topic}, "instance_id": nil, "assignor": "range",
+		"session_timeout_ms": 6000, "client_id": nil,
+	}, nil)
 }
 
 // produce sends numbers, some each tick, until its context ends; then all are acknowledged.
@@ -120,8 +131,17 @@ func (g *groupCrash) produce(ctx context.Context) {
 }
 
 // consume takes what a member gets and commits it, until the context ends.
-func (g *groupCrash) consume(ctx context.Context, m *driver) {
+func (g *groupCrash) consume(ctx context.Context, i int) {
+	m := g.members[i]
 	for ctx.Err() == nil {
+		select {
+		case <-g.rejoin[i]:
+			if err := errors.Join(m.ask("leave", nil, nil), g.join(m)); err != nil {
+				g.fault("%v", err)
+				return
+			}
+		default:
+		}
 		before := g.acknowledged()
 		var got struct{ Records []sentRecord }
 		if err := m.ask("member", nil, &got); err != nil {
@@ -237,10 +257,10 @@ func (g *groupCrash) caughtUp() bool {
 	return len(g.seen) == g.sent && sum == int64(g.sent)
 }
 
-func (g *groupCrash) finish(kills int) {
+func (g *groupCrash) finish() {
 	g.t.Helper()
 	g.t.Logf("%d kills: %d numbers, %d commits acknowledged and %d refused, %d deliveries a second time without a commit",
-		kills, g.sent, g.commits, g.refused, g.again)
+		groupKills, g.sent, g.commits, g.refused, g.again)
 	for p, end := range endOffsets(g.t, g.b, g.topic, crashPartitions) {
 		if want := int64((g.sent - p + crashPartitions - 1) / crashPartitions); end != want {
 			g.t.Errorf("partition %d ends at %d, want %d", p, end, want)
@@ -252,7 +272,7 @@ func (g *groupCrash) finish(kills int) {
 		m.quit()
 	}
 	g.b.verify()
-	if g.sent == 0 || g.commits < kills {
+	if g.sent == 0 || g.commits < groupKills {
 		g.t.Error(fmt.Errorf("%d numbers, %d commits: too few to tell anything", g.sent, g.commits))
 	}
 }
