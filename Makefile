@@ -11,7 +11,7 @@ ARGS     ?=
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo "  Variables: ARGS='--listen :9092' (run), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench), RUN=Test.. (compat)"
 
 .PHONY: run
@@ -39,6 +39,7 @@ check: ## Format, vet (linux and darwin), staticcheck, import layers
 	go tool staticcheck ./...
 	go test ./internal/arch/... ./docs/...
 	cd compat-tests && go vet ./... && GOOS=darwin go vet ./...
+	cd compat-tests/drivers/go && go vet ./... && go vet -modfile=sarama-1.45.mod -tags=sarama_old ./... && GOOS=darwin go vet ./...
 	tool="$$(go tool -n staticcheck)"; cd compat-tests && "$$tool" ./...
 
 .PHONY: race
@@ -61,6 +62,10 @@ bench: ## Run the benchmarks that live beside the code (BENCH=regexp)
 .PHONY: compat
 compat: build setup ## Run the stock clients' tests alone, with every line of their output (RUN=regexp)
 	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=30m -run='$(RUN)' ./...
+
+.PHONY: compat-full
+compat-full: build setup ## Run the stock clients' tests at the sizes of the goals, franz-go's own suite with all its records
+	cd compat-tests && COMPAT_FULL=1 STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=120m -run='$(RUN)' ./...
 
 .PHONY: clean
 clean: ## Remove what was built (not ./data)
