@@ -61,7 +61,7 @@ func (m *Machine) assign(g *group, as []Assignment) {
 	}
 	of := func(mb *member) []byte { return given[mb.id] }
 	r := groupRecord(g, of)
-	if len(r.Value) > m.batchBytes() {
+	if len(r.Key)+len(r.Value) > m.batchBytes() {
 		// It would not fit into the log. Kafka finds that out there, and does the same.
 		m.refuseSyncs(g, kafkaproto.ErrUnknownServerError)
 		m.prepareRebalance(g)
@@ -109,7 +109,7 @@ func (m *Machine) answerSync(mb *member, a SyncGroupAnswer) {
 // batchBytes is how large the records of one step that belong together may be.
 func (m *Machine) batchBytes() int {
 	if m.o.MaxBatchBytes > 0 {
-		return m.o.MaxBatchBytes
+		return m.o.MaxBatchBytes - batchOverhead
 	}
 	return defaultBatchBytes
 }

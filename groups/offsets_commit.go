@@ -101,11 +101,13 @@ func (m *Machine) offsetRecord(buf []byte, group string, row *CommitOffset, expi
 
 // tooLong measures metadata as Java does, in UTF-16 units, which are never more than the bytes here.
 func tooLong(metadata *string, most int) bool {
-	if metadata == nil || len(*metadata) <= most {
+	switch {
+	case metadata == nil:
 		return false
-	}
-	if len(*metadata) > longestString {
+	case len(*metadata) > longestString:
 		return true
+	case len(*metadata) <= most:
+		return false
 	}
 	units := 0
 	for s := *metadata; s != ""; {

@@ -71,8 +71,11 @@ type committed struct {
 	record      int64                // offset of the record that says so
 }
 
-// offsetOverhead is how large key and value of an offset's record are at most, beside the strings in them.
-const offsetOverhead = 64
+// Sizes of records in a batch, at most, beside what is in them.
+const (
+	batchOverhead  = 128 // the batch's header and that of one record
+	offsetOverhead = 72  // an offset's record, beside the strings in key and value
+)
 
 // appendOffset writes an offset's record behind buf, which should have room for it, and returns what is then filled.
 func appendOffset(buf []byte, group, topic string, partition kafkaproto.PartitionID, c *committed) (machine.Record, []byte) {
