@@ -105,7 +105,7 @@ func (c *offsetCommit) add(topic *controller.Topic, err error, p *kmsg.OffsetCom
 func (c *offsetCommit) input() groups.OffsetCommit {
 	input := groups.OffsetCommit{
 		Group: c.req.Group, MemberID: c.req.MemberID, InstanceID: c.req.InstanceID, Generation: c.req.Generation,
-		Retention: -1, Offsets: c.offsets,
+		Retention: -1, Offsets: c.offsets, KnowsGroupIDNotFound: c.req.Version >= 9,
 	}
 	if c.req.Version == 0 {
 		input.MemberID, input.Generation = "", -1
