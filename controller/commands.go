@@ -157,7 +157,9 @@ type AllocateProducerIDsAnswer struct {
 	Count int32
 }
 
-// ChangeConfigs changes dynamic configs. Answered with []ChangeConfigsAnswer, one for each of Resources in order.
+// ChangeConfigs changes dynamic configs. Answered with []ChangeConfigsAnswer, one for each of Resources in order. Where
+// that allows unclean elections, partitions without a leader get one. Error as a whole: POLICY_VIOLATION for more than
+// 10,000 changes.
 type ChangeConfigs struct {
 	Resources    []ChangeConfig
 	ValidateOnly bool

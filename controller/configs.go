@@ -10,10 +10,15 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// maxConfigValue bounds one config value.
-const maxConfigValue = 1 << 20
+// maxConfigValue bounds one config value, maxEventsPerRequest what one request may change, as Kafka does.
+const (
+	maxConfigValue      = 1 << 20
+	maxEventsPerRequest = 10_000
+)
 
-func (d *decision) changeConfigs(c ChangeConfigs) []ChangeConfigsAnswer {
+var errTooMuch = kafkaproto.ErrPolicyViolation.With("Unable to perform excessively large batch operation.")
+
+func (d *decision) changeConfigs(c ChangeConfigs) ([]ChangeConfigsAnswer, error) {
 	named := map[ConfigResource]int{}
 	for _, r := range c.Resources {
 		named[ConfigResource{r.Kind, r.Name}]++
@@ -28,10 +33,13 @@ func (d *decision) changeConfigs(c ChangeConfigs) []ChangeConfigsAnswer {
 		}
 		answers[i].Err = d.changeConfig(id, r)
 	}
+	if len(d.events) > maxEventsPerRequest {
+		return nil, errTooMuch
+	}
 	if c.ValidateOnly {
 		d.events = nil
 	}
-	return answers
+	return answers, d.electWhereAllowedNow()
 }
 
 // changeConfig changes all that is asked of one resource, or nothing. A change that sets what is set already is no event.
@@ -60,6 +68,31 @@ func (d *decision) changeConfig(id ConfigResource, c ChangeConfig) error {
 			d.emit(&ConfigChanged{Resource: id, Key: key})
 		case !had || old != value:
 			d.emit(&ConfigChanged{Resource: id, Key: key, Value: &value})
+		}
+	}
+	return nil
+}
+
+// electWhereAllowedNow gives partitions without a leader one, where the change allows unclean elections.
+func (d *decision) electWhereAllowedNow() error {
+	if !slices.ContainsFunc(d.events, func(e Event) bool {
+		c, ok := e.(*ConfigChanged)
+		return ok && c.Key == uncleanElection
+	}) {
+		return nil
+	}
+	if err := d.settle(); err != nil {
+		return err
+	}
+	e := d.election()
+	for t := range d.img.Topics() {
+		for _, p := range t.Partitions {
+			if p.Leader != NoLeader {
+				continue
+			}
+			if next := e.next(p, rulesOf(d.img, d.defaults, t)); next != nil && next.Leader != NoLeader {
+				d.emit(&PartitionChanged{Topic: t.ID, Partition: *next})
+			}
 		}
 	}
 	return nil

@@ -55,6 +55,9 @@ func (e election) touches(p *Partition) bool {
 		slices.Contains(p.LastKnownELR, e.gone)
 }
 
+// uncleanElection is the property that lets replicas lead that lack records.
+const uncleanElection = "unclean.leader.election.enable"
+
 // topicRules are what a topic's configuration says about elections.
 type topicRules struct {
 	minISR  int
@@ -66,7 +69,7 @@ func rulesOf(img *Image, d Defaults, t *Topic) topicRules {
 	if n, err := strconv.Atoi(dynamic(img, t.Name, "min.insync.replicas")); err == nil {
 		r.minISR = max(1, n)
 	}
-	if b, err := strconv.ParseBool(dynamic(img, t.Name, "unclean.leader.election.enable")); err == nil {
+	if b, err := strconv.ParseBool(dynamic(img, t.Name, uncleanElection)); err == nil {
 		r.unclean = b
 	}
 	return r

@@ -7,7 +7,7 @@ import (
 )
 
 // ElectLeaders is Kafka's request of that name (KIP-183, KIP-460). Answered with []ElectLeadersAnswer, in the order of the
-// request.
+// request. Error as a whole: POLICY_VIOLATION if that would be more than 10,000 elections.
 type ElectLeaders struct {
 	// Unclean lets any living replica lead a partition that has no leader, whatever records that costs. Without it the
 	// first replica becomes the leader, if it is in the ISR and lives.
@@ -44,8 +44,15 @@ var (
 	errNotEligible  = kafkaproto.ErrEligibleLeadersNotAvailable.With("Eligible topic partition leaders are not available.")
 )
 
-func (d *decision) electLeaders(c ElectLeaders) []ElectLeadersAnswer {
-	e := d.election()
+func (d *decision) electLeaders(c ElectLeaders) ([]ElectLeadersAnswer, error) {
+	answers := d.electAll(d.election(), c)
+	if len(d.events) > maxEventsPerRequest {
+		return nil, errTooMuch
+	}
+	return answers, nil
+}
+
+func (d *decision) electAll(e election, c ElectLeaders) []ElectLeadersAnswer {
 	var answers []ElectLeadersAnswer
 	if c.Topics == nil {
 		for t := range d.img.Topics() {

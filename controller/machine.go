@@ -116,9 +116,9 @@ func (d *decision) decide(c Command) (any, error) {
 	case AllocateProducerIDs:
 		return d.allocateProducerIDs(c)
 	case ChangeConfigs:
-		return d.changeConfigs(c), nil
+		return d.changeConfigs(c)
 	case ElectLeaders:
-		return d.electLeaders(c), nil
+		return d.electLeaders(c)
 	case AlterPartition:
 		return d.alterPartition(c)
 	case UpdateFeatures:
