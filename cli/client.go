@@ -35,6 +35,12 @@ func (t Target) timeout() time.Duration {
 	return t.Timeout
 }
 
+// What kgo allows for an answer beyond the time that the request itself names: its default at most.
+const (
+	minOverhead = 100 * time.Millisecond
+	maxOverhead = 10 * time.Second
+)
+
 // connect makes a client and checks that one broker answers, so that a wrong address is one clear line at once instead
 // of endless retries.
 func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
@@ -50,6 +56,8 @@ func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 		kgo.SeedBrokers(seeds...),
 		kgo.ClientID(id),
 		kgo.DialTimeout(5 * time.Second),
+		// What a broker that accepts and stays silent is given, which a context does not cut short.
+		kgo.RequestTimeoutOverhead(max(minOverhead, min(maxOverhead, t.timeout()))),
 	}
 	secure, err := t.securityOptions()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,9 @@ func (o *benchCompare) flags(c *cobra.Command) {
 func (o *benchCompare) read(c *cobra.Command) error {
 	if len(o.A.Bootstrap) == 0 || len(o.B.Bootstrap) == 0 {
 		return usage(c, errors.New("--a and --b are needed"))
+	}
+	if !slices.Contains(bench.Workloads, o.Workload) {
+		return usage(c, fmt.Errorf("unknown workload %q (allowed: %s)", o.Workload, strings.Join(bench.Workloads, ", ")))
 	}
 	target, err := o.target.read(c)
 	if err != nil {

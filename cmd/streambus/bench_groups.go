@@ -58,11 +58,13 @@ and compares. It waits for a broker that is not there yet, so started with a bro
 	f.BoolVar(&o.deleteThem, "delete", false, "delete the groups")
 	f.IntVar(&o.offsets.Batch, "batch", 100, "groups in one request of --fetch-all")
 	f.DurationVar(&o.offsets.Timeout, "timeout", time.Minute, "how long --commit-only, --fetch-all and --delete may take")
-	c.MarkFlagsMutuallyExclusive("commit-only", "fetch-all", "delete")
 	format := a.read(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		f, err := format()
 		if err != nil {
+			return err
+		}
+		if err := exclusive(c, "commit-only", "fetch-all", "delete"); err != nil {
 			return err
 		}
 		target, err := o.read(c)

@@ -25,11 +25,23 @@ func (a *app) ask(c *cobra.Command, prefix string, names func(context.Context, c
 	defer cancel()
 	t := a.target()
 	t.Timeout = completionTimeout
-	list, err := names(ctx, t)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
+	type answer struct {
+		list []string
+		err  error
 	}
-	return cli.Complete(list, prefix), cobra.ShellCompDirectiveNoFileComp
+	answered := make(chan answer, 1)
+	go func() {
+		list, err := names(ctx, t)
+		answered <- answer{list, err}
+	}()
+	select {
+	case got := <-answered:
+		if got.err == nil {
+			return cli.Complete(got.list, prefix), cobra.ShellCompDirectiveNoFileComp
+		}
+	case <-ctx.Done(): // closing a client that waits for a broker can take longer than anyone does for the shell
+	}
+	return nil, cobra.ShellCompDirectiveError
 }
 
 // complete makes a completion of names that the cluster is asked for. With many false only the first argument is

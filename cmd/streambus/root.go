@@ -83,7 +83,11 @@ func newRoot(a *app) *cobra.Command {
 		Use:   "streambus",
 		Short: "A Kafka-compatible broker and its command line",
 		Long: `StreamBus is a broker that speaks Kafka's protocol, and the commands to work with it.
-The commands speak nothing but that protocol, so they work on Apache Kafka as well.`,
+The commands speak nothing but that protocol, so they work on Apache Kafka as well.
+
+Where the cluster is and how to log in say -b and the flags of TLS and SASL, or a profile (streambus profile --help).
+The shell completes commands, flags and the names of topics, groups, properties and profiles once it has been told to:
+streambus completion bash --help (or zsh, fish, powershell) says how.`,
 		Example: `  streambus serve
   streambus topic create orders --partitions 12
   echo 'hello' | streambus produce orders
