@@ -223,48 +223,47 @@ func (s *shard) append(data []byte, base kafkaproto.Offset) error {
 
 // settle answers what is due at the end of a turn, parks the rest, and sets the alarm.
 func (s *shard) settle(now time.Time) {
-	var park []answer
-	for i := range s.settled {
-		a := &s.settled[i]
-		if a.need <= s.high || s.committed(a.need) {
-			done := a.done
-			a.done = nil
-			done(a.value, a.err)
-			continue
+	due := s.due()
+	s.mu.Lock()
+	// Records that the log could not write may be among these: the offsets that the answers wait for will be others'.
+	void := s.broken != nil || s.state == ended
+	if !void {
+		for _, a := range s.settled[due:] {
+			a.deadline = now.Add(s.host.o.CommitTimeout)
+			s.parked = append(s.parked, a)
 		}
-		a.deadline = now.Add(s.host.o.CommitTimeout)
-		park = append(park, *a)
+	}
+	parked := len(s.settled) - due
+	s.mu.Unlock()
+	if void {
+		return // fail or clear, which is next, tells them
+	}
+	for i := range s.settled[:due] {
+		a := &s.settled[i]
+		done := a.done
 		a.done = nil
+		done(a.value, a.err)
 	}
 	clear(s.settled)
 	if s.settled = s.settled[:0]; cap(s.settled) > 4096 {
 		s.settled = nil
 	}
-	if len(park) > 0 {
-		s.park(park)
+	if parked > 0 {
+		s.moved()
 	}
 	s.setAlarm(now)
 }
 
-// committed asks the partition anew whether the high watermark has reached an offset.
-func (s *shard) committed(o kafkaproto.Offset) bool {
-	if high, err := s.part.Committed(s.epoch); err == nil {
-		s.high = max(s.high, high)
+// due counts the answers of the turn that need not wait. They are in the order of what they wait for.
+func (s *shard) due() int {
+	n := len(s.settled)
+	if n > 0 && s.settled[n-1].need > s.high {
+		if high, err := s.part.Committed(s.epoch); err == nil {
+			s.high = max(s.high, high)
+		}
+		for n > 0 && s.settled[n-1].need > s.high {
+			n--
+		}
 	}
-	return o <= s.high
-}
-
-// park leaves answers to the waiter.
-func (s *shard) park(answers []answer) {
-	s.mu.Lock()
-	over := s.state == ended
-	if !over {
-		s.parked = append(s.parked, answers...)
-	}
-	s.mu.Unlock()
-	if over {
-		refuse(answers, kafkaproto.ErrNotCoordinator)
-		return
-	}
-	s.moved()
+	return n
 }
