@@ -14,13 +14,10 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// The scripts in testdata drive a machine and print what it writes and answers. After each command the machine is checked, and
+// The scripts in testdata/scripts drive a machine and print what it writes and answers. After each command the machine is checked, and
 // compared with one that has only replayed what was written.
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		if !strings.HasSuffix(path, ".txt") {
-			return
-		}
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		s := newScript()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(t, d) })
 	})
