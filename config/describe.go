@@ -156,15 +156,26 @@ func (c *Config) synonyms(of string, names []string, sensitive bool) []Synonym {
 	return all[first:]
 }
 
-// internalKeys are the properties that Kafka keeps to itself.
-var internalKeys = map[string]bool{"group.share.persister.class.name": true}
+// internalKeys are the properties that Kafka keeps to itself until somebody sets them.
+var internalKeys = map[string]bool{
+	"controller.performance.always.log.threshold.ms": true, "controller.performance.sample.period.ms": true,
+	"group.consumer.regex.refresh.interval.ms": true, "group.share.initialize.retry.interval.ms": true,
+	"group.share.persister.class.name": true, "internal.metadata.delete.delay.millis": true,
+	"internal.metadata.log.segment.bytes": true, "internal.metadata.max.batch.size.in.bytes": true,
+	"log.initial.task.delay.ms": true, "producer.id.expiration.check.interval.ms": true,
+	"remote.log.index.file.cache.ttl.ms": true, "remote.log.manager.task.retry.backoff.max.ms": true,
+	"remote.log.manager.task.retry.backoff.ms": true, "remote.log.manager.task.retry.jitter": true,
+	"server.max.startup.time.ms": true, "share.coordinator.cold.partition.snapshot.interval.ms": true,
+	"share.coordinator.state.topic.prune.interval.ms": true, "unclean.leader.election.interval.ms": true,
+	"unstable.api.versions.enable": true, "unstable.feature.versions.enable": true,
+}
 
 // DescribeBroker lists every property of this broker, with what is set while it runs.
 func (c *Config) DescribeBroker() []Described {
 	var out []Described
 	for i := range table {
 		k := &table[i]
-		if k.Scope != BrokerScope || internalKeys[k.Name] {
+		if k.Scope != BrokerScope || internalKeys[k.Name] && c.values[k.Name].origin == OriginDefault {
 			continue
 		}
 		out = append(out, c.describeBroker(k.Name, k, k.Update == ReadOnly))

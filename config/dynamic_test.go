@@ -135,6 +135,14 @@ func TestDescribedValuesHaveTheirSynonymsInKafkasOrder(t *testing.T) {
 	if _, there := all["some.plugin"]; there || !all["num.partitions"].ReadOnly || all["log.retention.ms"].ReadOnly {
 		t.Error("read-only properties are told wrongly, or unknown ones are told")
 	}
+	if _, there := all["unstable.api.versions.enable"]; there {
+		t.Error("an internal property is told that nobody set")
+	}
+	for name := range internalKeys {
+		if _, ok := Lookup(name); !ok {
+			t.Errorf("no property %s", name)
+		}
+	}
 	topic := described(c.DescribeTopic(map[string]string{"cleanup.policy": " compact , compact", "segment.ms": "5"}))
 	for name, want := range map[string]string{
 		"cleanup.policy":        "compact1 cleanup.policy=compact1 log.cleanup.policy=compact2 log.cleanup.policy=delete,compact3 log.cleanup.policy=delete5",
