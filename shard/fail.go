@@ -12,7 +12,8 @@ import (
 // anew from the log: at once after the first failure, later and later after those that follow soon.
 const (
 	retryFirst = 100 * time.Millisecond
-	retryMost  = 30 * time.Second
+	retryMost  = time.Second      // where a load succeeds: one client's bad luck is not to keep others waiting
+	retryLoad  = 30 * time.Second // where loads fail
 	retryCalm  = time.Minute // without a failure, after which the next is a first one again
 )
 
@@ -23,8 +24,8 @@ type retry struct {
 	timer interface{ Stop() bool }
 }
 
-// after notes a failure, and says how long to wait before the next try.
-func (r *retry) after(now time.Time) time.Duration {
+// after notes a failure, and says how long to wait before the next try, most at the longest.
+func (r *retry) after(now time.Time, most time.Duration) time.Duration {
 	if r.count > 0 && now.Sub(r.last) > retryCalm {
 		r.count = 0
 	}
@@ -33,7 +34,7 @@ func (r *retry) after(now time.Time) time.Duration {
 	if r.count == 1 {
 		return 0
 	}
-	return min(retryFirst<<min(r.count-2, 20), retryMost)
+	return min(retryFirst<<min(r.count-2, 20), most)
 }
 
 // fail drops the machine and sees to it that another one is loaded. The loop is the caller's; it has given it up when
@@ -43,7 +44,11 @@ func (s *shard) fail(err error) {
 		s.clear()
 		return
 	}
-	wait := s.retry.after(s.host.o.Env.Clock.Now())
+	most := retryMost
+	if s.machine == nil {
+		most = retryLoad
+	}
+	wait := s.retry.after(s.host.o.Env.Clock.Now(), most)
 	s.tellFailed(err, wait)
 	s.mu.Lock()
 	if s.state != ended {
