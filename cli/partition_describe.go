@@ -257,4 +257,4 @@ func value(s *string) string {
 }
 
 // errNoPartitions is for commands that don't mean all when they are told nothing.
-var errNoPartitions = errors.New("name topics, or TOPIC:PARTITION,...")
+var errNoPartitions = errors.New("name topics, or partitions as TOPIC:PARTITION")
