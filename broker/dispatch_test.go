@@ -14,9 +14,8 @@ func TestUnsupportedKeysAndVersionsGetATypedErrorAndKeepTheConnection(t *testing
 	c := startServer(t, []api{row}).dial()
 	unsupported := kafkaproto.ErrUnsupportedVersion.Num
 
-	find := kmsg.NewPtrFindCoordinatorRequest() // not served: the error stands at the top
-	find.Version, find.CoordinatorKey = 3, "group"
-	if resp := ask[*kmsg.FindCoordinatorResponse](c, find); resp.ErrorCode != unsupported {
+	begin := kmsg.NewPtrBeginQuorumEpochRequest() // not served: the error stands at the top
+	if resp := ask[*kmsg.BeginQuorumEpochResponse](c, begin); resp.ErrorCode != unsupported {
 		t.Errorf("an unserved key: %+v", resp)
 	}
 	metadata := metadataRequest() // below the range: the error stands at each topic

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -493,13 +492,7 @@ type joined struct {
 // alone makes a member, by JoinGroup version 3, of a group that has no other. Its assignment is "all".
 func (b *testBroker) alone(c *client, group string) joined {
 	b.t.Helper()
-	join := joinRequest(3, group, "", "range")
-	id := c.send(join)
-	if clock, ok := b.env.Clock.(*env.FakeClock); ok {
-		b.dial().awaitState(group, "PreparingRebalance", 1)
-		clock.Advance(time.Second)
-	}
-	resp := c.receive(id, join).(*kmsg.JoinGroupResponse)
+	resp := ask[*kmsg.JoinGroupResponse](c, joinRequest(3, group, "", "range"))
 	mustBeCode(b.t, "join", resp.ErrorCode, nil)
 	sync := ask[*kmsg.SyncGroupResponse](c, syncRequest(3, group, resp.MemberID, resp.Generation, resp.MemberID, "all"))
 	mustBeCode(b.t, "sync", sync.ErrorCode, nil)
