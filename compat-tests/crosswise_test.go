@@ -50,7 +50,7 @@ type crossing struct {
 
 // newCrossing cuts the corpus: some hundred lines for each codec, all of it if full.
 func newCrossing(t *testing.T, c *corpus) *crossing {
-	x := &crossing{t: t, b: startBroker(t), drivers: map[string]*driver{}, ends: map[string][]int64{}}
+	x := &crossing{t: t, b: startBroker(t, scenarioFlags...), drivers: map[string]*driver{}, ends: map[string][]int64{}}
 	size := 300
 	if full {
 		size = len(c.lines) / len(codecs)

@@ -383,9 +383,9 @@ func consumePartition(ctx context.Context, lib library, topic string, p int32, e
 		return 0, err
 	}
 	defer r.close()
-	for n := 0; ; {
+	for n, next := 0, int64(0); ; {
 		wait, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		records, err := r.read(wait, 10000)
+		records, err := r.read(wait, int(min(end-next, 10000)))
 		cancel()
 		if err != nil {
 			return n, err
@@ -393,7 +393,8 @@ func consumePartition(ctx context.Context, lib library, topic string, p int32, e
 		for _, rec := range records {
 			n++
 			fmt.Fprintf(out, "%d\t%s\n", p, rec.Value)
-			if rec.Offset+1 >= end {
+			next = rec.Offset + 1
+			if next >= end {
 				return n, nil
 			}
 		}
