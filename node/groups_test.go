@@ -253,3 +253,46 @@ func TestACodecThatDoesNotExistIsRefusedAtTheStart(t *testing.T) {
 		t.Errorf("got %v, want an error that names the property", err)
 	}
 }
+
+// A member that waits for others to join can wait for minutes: a stop does not.
+func TestAStopDoesNotWaitForMembersThatWaitToJoin(t *testing.T) {
+	n, err := tryNode(t, env.NewMem(), "group.initial.rebalance.delay.ms=300000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := createOrders(t, n)
+	member := client(t, n, kgo.ConsumerGroup("waiting"), kgo.ConsumeTopics("orders"), kgo.RebalanceTimeout(5*time.Minute))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go member.PollFetches(ctx)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		groups, err := c.DescribeGroups(t.Context(), "waiting")
+		if err == nil && groups["waiting"].State == "PreparingRebalance" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no member came: %+v, %v", groups, err)
+		}
+	}
+	began := time.Now()
+	stopNode(t, n) // fails if it takes longer than 10 s
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+func TestGroupsAreCountedByState(t *testing.T) {
+	n := startNode(t, env.NewMem(), quick...)
+	if got := n.countGroups(); len(got) != 0 {
+		t.Errorf("without groups: %v", got)
+	}
+	c := createOrders(t, n)
+	for i := range 3 {
+		if err := commit(t.Context(), c, fmt.Sprint("g", i), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := n.countGroups(); got["Empty"] != 3 || len(got) != 1 {
+		t.Errorf("with three groups without members: %v", got)
+	}
+}
