@@ -128,7 +128,9 @@ func fetchConfigs(ctx context.Context, client *kgo.Client, resources []ConfigRes
 	var errs []error
 	for _, shard := range client.RequestSharded(ctx, req) {
 		if shard.Err != nil {
-			errs = append(errs, fmt.Errorf("describe configs: %w", shard.Err))
+			for _, r := range shard.Req.(*kmsg.DescribeConfigsRequest).Resources {
+				errs = append(errs, fmt.Errorf("describe configs of %v: %w", ConfigResource{kinds[r.ResourceType], r.ResourceName}, shard.Err))
+			}
 			continue
 		}
 		for _, answer := range shard.Resp.(*kmsg.DescribeConfigsResponse).Resources {

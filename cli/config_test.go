@@ -194,6 +194,14 @@ func TestResourcesHaveKindsAndNames(t *testing.T) {
 	}
 }
 
+func TestABrokerThatIsNotThereIsNamed(t *testing.T) {
+	target := fake(t)
+	list, err := DescribeConfigs(t.Context(), target, DescribeConfigsOptions{Kind: "broker", Names: []string{"0", "77"}})
+	if len(list) != 1 || err == nil || !strings.Contains(err.Error(), "describe configs of broker 77: ") {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func TestValuesStayOnOneLine(t *testing.T) {
 	text, empty := "a\nb\tc", ""
 	for want, got := range map[string]string{
