@@ -162,3 +162,19 @@ func TestOldOffsetFetchHasNoPlaceForAnErrorButItsPartitions(t *testing.T) {
 		}
 	}
 }
+
+func TestCommittedLeaderEpochsAndMetadataOutliveARestart(t *testing.T) {
+	b := startGroups(t)
+	c := b.dial()
+	req := b.commitRequest(8, "g", "t", 0, 7)
+	req.Topics[0].Partitions[0].LeaderEpoch = 4
+	mustBeCode(t, "commit", ask[*kmsg.OffsetCommitResponse](c, req).Topics[0].Partitions[0].ErrorCode, nil)
+	b.registerAnew()
+	b.awaitGroups()
+	for v := int16(5); v <= 10; v++ {
+		got := b.offsetsIn(ask[*kmsg.OffsetFetchResponse](c, b.fetchOffsetsRequest(v, "g", "t", 0)))
+		if len(got) != 1 || got[0] != "t:0 7 epoch 4 \"note\" 0" {
+			t.Errorf("version %d: %q", v, got)
+		}
+	}
+}
