@@ -11,7 +11,11 @@ func serviceFindings(a *Answer) []Finding {
 	if c := a.Services.Coordinator; c != nil {
 		list = append(list, coordinatorFinding(c, a.View))
 	}
-	if code := a.Services.Configs; code != nil && *code != 0 {
+	switch code := a.Services.Configs; {
+	case code == nil:
+	case *code == 0:
+		list = append(list, Finding{Severity: OK, What: "configurations can be described"})
+	default:
 		list = append(list, Finding{Severity: Warning, What: "DescribeConfigs answers " + errorName(*code),
 			Why: "tools can't show or change configurations",
 			Do:  "see the broker's log; with authorization, whoever needs it must be allowed to describe configurations"})

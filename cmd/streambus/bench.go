@@ -20,7 +20,7 @@ func newBench(a *app) *cobra.Command {
 		Short: "Put load on a broker and measure it",
 		Long: `Puts load on any Kafka-compatible broker and prints throughput and latency. produce and consume use raw connections
 and batches that are encoded once, so that the driver costs little beside the broker; e2e goes through a real client.
-With --pid of a broker on this machine its CPU time and memory are printed too.`,
+With --pid of a broker on this machine its CPU time and memory are printed too. Connections are plain text, nobody logs in.`,
 		Example: `  streambus bench produce --duration 30s --pid $(pgrep -x streambus)
   streambus bench consume
   streambus bench e2e --rate 1000`,

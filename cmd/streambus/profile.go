@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -123,8 +124,26 @@ read from standard input with --sasl-password-file - and kept in the file; with 
 		if err := a.keepPassword(c, &profile.SASL); err != nil {
 			return err
 		}
+		if err := anywhere(&profile.TLS.CA, &profile.TLS.Cert, &profile.TLS.Key, &profile.SASL.PasswordFile); err != nil {
+			return err
+		}
 		return p.Put(name, profile, replace)
 	})
+}
+
+// anywhere makes names of files mean the same in whatever directory the profile is used.
+func anywhere(names ...*string) error {
+	for _, name := range names {
+		if *name == "" {
+			continue
+		}
+		full, err := filepath.Abs(*name)
+		if err != nil {
+			return err
+		}
+		*name = full
+	}
+	return nil
 }
 
 // keepPassword reads a password that comes from standard input into the profile.
