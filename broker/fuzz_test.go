@@ -29,6 +29,9 @@ func FuzzDispatch(f *testing.F) {
 		f.Add(frameOf(produce, 1)[4:])
 		f.Add(frameOf(fetch, 1)[4:])
 	}
+	for _, req := range configRequests() {
+		f.Add(frameOf(req, 1)[4:])
+	}
 	for _, frame := range capturedFrames(f) {
 		f.Add(frame)
 	}
