@@ -1,5 +1,5 @@
 // Command streambus is the server and its command line in one binary: it binds flags to package node (serve), to
-// package cli (topic, produce, consume), to package bench and to package log (verify).
+// package cli (topic, partition, group, config, produce, consume, ...), to package bench and to package log (verify).
 //
 // It decides nothing that a test would want to import: every command parses its flags, calls one function and turns the
 // error into an exit code (0 clean, 1 failed, 2 usage). Read root.go first, then serve.go.
