@@ -10,6 +10,7 @@
 // Read client.go first (how a command reaches a cluster), then produce.go and consume.go, and of the families group_*,
 // config_*, topic_* and partition_* what is wanted: partition_selection.go finds what a command line names, and
 // group_reset_to.go holds what Kafka means by reset-offsets. format.go is the language of consume's --format, output.go
-// the one place where tables, JSON and YAML are written. Package doctor below examines what a client would meet on its
-// way to a cluster.
+// the one place where tables, JSON and YAML are written, progress.go tells how far long work is. security.go gets clients
+// through TLS and SASL, profile.go keeps addresses and credentials under names. Package doctor below examines what a
+// client would meet on its way to a cluster, package debug sends any request there is.
 package cli
