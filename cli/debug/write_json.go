@@ -19,10 +19,9 @@ const textMark = "text:"
 
 // encoder writes messages as JSON, in the order of the schema and without what their version has not.
 type encoder struct {
-	buf     bytes.Buffer
-	absent  map[string]bool // paths that the version does not carry
-	nullIs  map[string]bool // paths of arrays that may be null
-	indexed []int
+	buf    bytes.Buffer
+	absent map[string]bool // paths that the version does not carry
+	nullIs map[string]bool // paths of arrays that may be null
 }
 
 // encode writes m, which has its version set.
