@@ -48,8 +48,6 @@ func (s *shard) loaded(m Machine, end kafkaproto.Offset, records int, began time
 	now := s.host.o.Env.Clock.Now()
 	s.machine, s.tickets = m, make(map[machine.Ticket]func(any, error))
 	s.next, s.high = end, kafkaproto.NoOffset
-	s.part.Unwait(s.waiter)
-	s.part.Wait(s.waiter)
 	s.mu.Lock()
 	if s.state != ended {
 		s.state = active
@@ -141,6 +139,7 @@ func (s *shard) find() error {
 		return fmt.Errorf("%w: %w", errNowhere, err)
 	}
 	s.part, s.waiter = part, partition.NewWaiter(s.moved)
+	part.Wait(s.waiter) // until the shard ends: a machine that is dropped leaves answers that still wait
 	return nil
 }
 

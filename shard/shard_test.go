@@ -591,3 +591,18 @@ func TestALargeTurnIsAppendedInPieces(t *testing.T) {
 		t.Errorf("%v records after a restart, want 21", got)
 	}
 }
+
+// What was given to the log before a machine failed is still committed, and acknowledged when it is.
+func TestAnswersThatWaitOutliveTheirMachine(t *testing.T) {
+	n := startNode(t, nil)
+	n.topic(1)
+	release := n.holdSyncs()
+	parked := n.submit(0, set{"a", "1"})
+	n.submit(0, crash{}).fails(kafkaproto.ErrUnknownServerError)
+	eventually(t, "the machine is loaded anew", func() bool { return n.loaded() == "0:0 0:1" })
+	parked.silent()
+	read := n.submit(0, get("a"))
+	release()
+	parked.ok(int64(0))
+	read.ok("1")
+}
