@@ -169,6 +169,35 @@ func (g *groupWire) enter(client, group string) (member string, generation int32
 	return join.MemberID, join.Generation
 }
 
+// requestsWithoutCoordinator has nobody to answer: nobody has looked for a coordinator yet, so there is no topic for them.
+func requestsWithoutCoordinator(g *groupWire) {
+	for _, v := range []int16{2, 10} {
+		g.ask("a", v, commitOf(g, "g", v, "t:0", 1, "nowhere:0", 1))
+	}
+	for _, v := range []int16{1, 2, 7, 8, 10} {
+		g.ask("a", v, fetchOf(g, "g", v, "t:01"))
+	}
+	for _, v := range []int16{0, 5, 7, 9} {
+		g.ask("a", v, joinOf("g", "", "range"))
+		g.ask("a", v, joinOf("g", "me", "range"))
+	}
+	for _, v := range []int16{0, 5} {
+		g.ask("a", v, syncOf("g", "me", 1))
+		g.ask("a", v, leaveOf("g", "me"))
+	}
+	for _, v := range []int16{0, 4} {
+		g.ask("a", v, heartbeatOf("g", "me", 1))
+	}
+	for _, v := range []int16{0, 6} {
+		g.ask("a", v, describeOf("g", "h"))
+	}
+	for _, v := range []int16{0, 5} {
+		g.ask("a", v, kmsg.NewPtrListGroupsRequest())
+	}
+	g.ask("a", 2, deleteOf("g", "h"))
+	g.ask("a", 0, offsetDeleteOf("g", "t:0", "nowhere:0"))
+}
+
 func commitsOfEveryVersion(g *groupWire) {
 	for v := int16(2); v <= 10; v++ {
 		group := g.group("v" + string(rune('0'+v)))

@@ -21,6 +21,12 @@ import (
 
 var recordGroupwire = flag.Bool("record-groupwire", false, "write testdata/groupwire from the broker under test")
 
+func TestGroupsAnswerAsKafkaDoesBeforeTheirTopicExists(t *testing.T) {
+	b := startBroker(t)
+	createTopic(t, b, "t", 2)
+	runGroupScenario(t, b, topicIDs(t, b, "t"), "no-coordinator", requestsWithoutCoordinator)
+}
+
 func TestGroupsAnswerAsKafkaDoes(t *testing.T) {
 	b := startBroker(t, "--set", "group.initial.rebalance.delay.ms=10", "--set", "group.min.session.timeout.ms=100",
 		"--set", "group.max.session.timeout.ms=100000", "--set", "offset.metadata.max.bytes=100",
@@ -34,22 +40,27 @@ func TestGroupsAnswerAsKafkaDoes(t *testing.T) {
 			if !againstKafka {
 				t.Parallel()
 			}
-			g := &groupWire{t: t, addr: b.addr, ids: ids, scenario: s.name, wires: map[string]*wire{}, waiting: map[string]waitingAnswer{}}
-			s.run(g)
-			path := filepath.Join("testdata", "groupwire", s.name+".txt")
-			if *recordGroupwire {
-				if err := os.WriteFile(path, []byte(g.out.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareTranscripts(t, string(want), g.out.String())
+			runGroupScenario(t, b, ids, s.name, s.run)
 		})
 	}
+}
+
+// runGroupScenario writes a scenario's transcript and compares it, or records it.
+func runGroupScenario(t *testing.T, b *broker, ids map[[16]byte]string, name string, run func(*groupWire)) {
+	g := &groupWire{t: t, addr: b.addr, ids: ids, scenario: name, wires: map[string]*wire{}, waiting: map[string]waitingAnswer{}}
+	run(g)
+	path := filepath.Join("testdata", "groupwire", name+".txt")
+	if *recordGroupwire {
+		if err := os.WriteFile(path, []byte(g.out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareTranscripts(t, string(want), g.out.String())
 }
 
 // compareTranscripts names the first lines that differ, with what was asked before.
