@@ -74,7 +74,7 @@ func (m *Machine) joinExistingGroup(t machine.Ticket, g *group, in JoinGroup) {
 		m.joinNew(t, g, in)
 	case g.pending[in.MemberID] != nil:
 		if in.InstanceID != nil {
-			m.refuseJoin(t, in.MemberID, errPendingStatic) // ids of static members are never pending
+			m.refuseJoin(t, "", errPendingStatic) // ids of static members are never pending
 			return
 		}
 		m.addMember(t, g, in, in.MemberID)
