@@ -8,11 +8,9 @@ package broker
 // Sensitive values are null. A broker tells of itself; an empty name stands for what is set on all brokers. Version 0
 // knows defaults from others only.
 //
-// Kafka refuses version 0 since 4.0; it is kept for old clients. The only logger is root, and its level is read-only.
+// Kafka refuses version 0 since 4.0; it is kept for old clients. The only logger is root.
 
 import (
-	"context"
-	"log/slog"
 	"slices"
 	"strconv"
 
@@ -131,17 +129,8 @@ const rootLogger = "root"
 
 // loggers lists the loggers with their levels, as Kafka names them.
 func (s *Server) loggers() []config.Described {
-	level := "OFF"
-	for _, l := range []struct {
-		level slog.Level
-		name  string
-	}{{slog.LevelDebug, "DEBUG"}, {slog.LevelInfo, "INFO"}, {slog.LevelWarn, "WARN"}, {slog.LevelError, "ERROR"}} {
-		if s.log.Enabled(context.Background(), l.level) {
-			level = l.name
-			break
-		}
-	}
-	return []config.Described{{Name: rootLogger, Value: &level, Source: config.SourceLogger, ReadOnly: true}}
+	level := config.LevelName(s.config.Level())
+	return []config.Described{{Name: rootLogger, Value: &level, Source: config.SourceLogger}}
 }
 
 func describedConfig(d *config.Described, req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {

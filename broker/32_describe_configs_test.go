@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -169,10 +170,26 @@ func TestDescribeConfigsNamesWhatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestDescribeConfigsOfTheLogTellsItsLevel(t *testing.T) {
-	row := startBroker(t).dial().describe(loggerType, "1")["root"]
-	if shownRow(row) != "WARN DYNAMIC_BROKER_LOGGER" || !row.ReadOnly {
-		t.Errorf("%+v", row)
+func TestTheLevelOfTheLogIsToldAndCanBeSet(t *testing.T) {
+	b := startBroker(t, withConfig("log.level=warn"))
+	c := b.dial()
+	level := func() string { return shownRow(c.describe(loggerType, "1")["root"]) }
+	if got := level(); got != "WARN DYNAMIC_BROKER_LOGGER" {
+		t.Error(got)
+	}
+	c.mustChange(setConfig(brokerType, "", "log.level", "error"))
+	if got := level(); got != "ERROR DYNAMIC_BROKER_LOGGER" {
+		t.Error(got)
+	}
+	for _, r := range c.change(1, true, setConfig(loggerType, "1", "root", "DEBUG")) {
+		mustBeCode(t, "validate only", r.ErrorCode, nil)
+	}
+	if got := level(); got != "ERROR DYNAMIC_BROKER_LOGGER" {
+		t.Error(got)
+	}
+	c.mustChange(setConfig(loggerType, "1", "root", "DEBUG"))
+	if got := level(); got != "DEBUG DYNAMIC_BROKER_LOGGER" || b.server.config.Level() != slog.LevelDebug {
+		t.Error(got)
 	}
 }
 

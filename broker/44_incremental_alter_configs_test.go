@@ -112,7 +112,11 @@ func TestIncrementalAlterConfigsRefusesInKafkasWords(t *testing.T) {
 		{setConfig(metricsType, "m", "nonsense", "1"), invalid, "Unknown client metrics configuration: nonsense"},
 		{setConfig(metricsType, "", "metrics", "1"), invalid, "Subscription name can't be empty"},
 		{setConfig(loggerType, "1", "kafka.server", "INFO"), config, "Logger kafka.server does not exist!"},
-		{setConfig(loggerType, "1", "root", "INFO"), invalid, "The level of the log can't be changed while the broker runs: start it with another log.level"},
+		{setConfig(loggerType, "1", "root", "BAD"), config, "Cannot set the log level of root to BAD as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN"},
+		{setConfig(loggerType, "2", "root", "INFO"), invalid, "Unexpected node id. Expected 1, but received 2"},
+		{changeConfig(loggerType, "1", opDelete, "root", nil), invalid, "Removing the log level of the root logger is not allowed"},
+		{changeConfig(loggerType, "1", opAppend, "root", ptr("INFO")), invalid, "APPEND operation is not allowed for the BROKER_LOGGER resource"},
+		{changeConfig(loggerType, "1", opSet, "root", nil), invalid, "Null value not supported for : root"},
 		{setConfig(77, "1", "root", "INFO"), invalid, "Unknown resource type 77"},
 	} {
 		got := c.change(1, false, row.r)[0]

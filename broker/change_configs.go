@@ -19,11 +19,12 @@ type configChange struct {
 	duplicate bool     // a key stands there twice
 	unknownOp bool
 	op        kmsg.IncrementalAlterConfigOp
+	logger    *kmsg.IncrementalAlterConfigsRequestResource // the request, if it is about loggers
 	err       error
 }
 
-// errNothingAsked stands for a change that needs nobody's decision.
-var errNothingAsked = errors.New("nothing asked")
+// errDone says of a change that it is done, with nothing left for the controller.
+var errDone = errors.New("done")
 
 // add takes in what is asked of one key.
 func (c *configChange) add(name string, op kmsg.IncrementalAlterConfigOp, value *string) {
@@ -69,11 +70,12 @@ func (s *Server) changeConfigs(changes []configChange, validateOnly bool) error 
 		switch {
 		case named[resource{c.Kind, c.Name}] > 1:
 			c.err = kafkaproto.ErrInvalidRequest.With("Each resource must appear at most once.")
-		case c.err == errNothingAsked:
+		default:
+			c.err = s.checkChange(image, c, validateOnly)
+		}
+		if c.err == errDone {
 			c.err = nil
 			continue
-		case c.err == nil:
-			c.err = s.checkChange(image, c)
 		}
 		if c.err == nil {
 			command.Resources = append(command.Resources, c.ChangeConfig)
@@ -95,7 +97,7 @@ func (s *Server) changeConfigs(changes []configChange, validateOnly bool) error 
 
 // checkChange checks a change against the protocol and against this broker's own configuration. What is wrong with the
 // values of topics is mostly left to the controller.
-func (s *Server) checkChange(image *controller.Image, c *configChange) error {
+func (s *Server) checkChange(image *controller.Image, c *configChange, validateOnly bool) error {
 	switch {
 	case c.duplicate:
 		return kafkaproto.ErrInvalidRequest.With("Error due to duplicate config keys")
@@ -103,6 +105,9 @@ func (s *Server) checkChange(image *controller.Image, c *configChange) error {
 		return kafkaproto.ErrInvalidRequest.With("Null value not supported for : %s", strings.Join(c.null, ", "))
 	case c.unknownOp:
 		return kafkaproto.ErrInvalidRequest.With("Unknown operations type %d", int8(c.op))
+	}
+	if c.logger != nil {
+		return s.changeLogger(c.logger, validateOnly)
 	}
 	switch c.Kind {
 	case controller.BrokerConfig:

@@ -8,7 +8,10 @@
 // Read keys.go first (what a row of the table is), then load.go (where a value comes from).
 package config
 
-import "sync/atomic"
+import (
+	"log/slog"
+	"sync/atomic"
+)
 
 // Origin says where a value came from, in order of precedence from the weakest.
 type Origin int
@@ -53,6 +56,7 @@ type Config struct {
 	values   map[string]value
 	hostname string
 	overlay  atomic.Pointer[overlay]
+	level    atomic.Pointer[slog.Level] // SetLevel's
 }
 
 // value is a checked property value: as written, and as parsed.

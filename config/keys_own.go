@@ -14,7 +14,7 @@ var ownKeys = []Key{
 		Doc: "When an acknowledged record is on the disk: before the answer, after log.flush.interval.ms, or when the kernel likes."},
 	{Name: "log.format", Type: String, Default: "text", Valid: oneOf{"text", "json"}, Meaning: Own,
 		Doc: "How the server writes its own log lines."},
-	{Name: "log.level", Type: String, Default: "info", Valid: oneOfFold{"debug", "info", "warn", "error"}, Meaning: Own,
+	{Name: "log.level", Type: String, Default: "info", Valid: oneOfFold{"debug", "info", "warn", "error"}, Update: ClusterWide, Meaning: Own,
 		Doc: "The least important lines that the server logs."},
 	{Name: "log.unsealed.max.bytes", Type: Long, Default: "-1", Valid: atLeast(-1), Meaning: Own,
 		Doc: "Bytes of the write-ahead log that recovery may have to scan; appends wait beyond. -1: 256 MiB under always, else 2 GiB."},

@@ -94,12 +94,9 @@ func serve(cfg *config.Config, logger *slog.Logger, start starter, signals <-cha
 	}
 }
 
-// newLogger writes one line per event.
+// newLogger writes one line per event, from the level on that cfg says at the time.
 func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
-	var level slog.Level
-	// The table of properties lets only names pass that slog knows.
-	_ = level.UnmarshalText([]byte(cfg.String("log.level")))
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: cfg}
 	if cfg.String("log.format") == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
