@@ -269,6 +269,7 @@ func (s *shopify) describeConfig(_ context.Context, topic string) (map[string]st
 	if err != nil {
 		return nil, err
 	}
+	//lint:ignore SA1019 the old Sarama has no other call
 	entries, err := adm.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
 	configs := map[string]string{}
 	for _, e := range entries {
