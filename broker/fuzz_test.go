@@ -35,8 +35,14 @@ func FuzzDispatch(f *testing.F) {
 	for _, frame := range capturedFrames(f) {
 		f.Add(frame)
 	}
-	b := startBroker(f, withConfig("auto.create.topics.enable=false"))
-	b.createTopic("t", 1)
+	b := startGroups(f, withConfig("auto.create.topics.enable=false"))
+	for _, req := range groupRequests(b) {
+		switch req.(type) {
+		case *kmsg.JoinGroupRequest, *kmsg.SyncGroupRequest: // may wait for other members, longer than this test does
+		default:
+			f.Add(frameOf(req, 1)[4:])
+		}
+	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		b.t = t
 		nc, err := net.Dial("tcp", b.addr)
