@@ -52,10 +52,10 @@ class Listener(ConsumerRebalanceListener):
         self.membership = membership
 
     async def on_partitions_revoked(self, revoked):
-        self.membership.revoked(tuple(p) for p in revoked)
+        self.membership.revoked([tuple(p) for p in revoked])
 
     async def on_partitions_assigned(self, assigned):
-        self.membership.assigned(tuple(p) for p in assigned)
+        self.membership.assigned([tuple(p) for p in assigned])
 
 
 class Membership(base.Membership):

@@ -71,7 +71,7 @@ class Reader:
 class Membership:
     """One member of a group, polled by a thread of its own, on which everything that the consumer does happens.
 
-    A subclass defines poll, commit and close, and calls assigned, revoked and received from within poll.
+    A subclass defines poll, commit and close, and calls assigned, revoked (or replaced) and received.
     """
 
     def __init__(self):
@@ -127,6 +127,13 @@ class Membership:
             for partition in gone:
                 self.offsets.pop(partition, None)
 
+    def replaced(self, partitions):
+        """The same for a client that keeps its positions in the partitions that it gets again."""
+        with self.lock:
+            gone = self.assignment - set(partitions)
+        self.revoked(gone)
+        self.assigned(partitions)
+
     def received(self, records):
         with self.lock:
             self.pending += records
@@ -140,7 +147,8 @@ class Membership:
             records, self.pending = self.pending[:MEMBER_RECORDS], self.pending[MEMBER_RECORDS:]
             failure, self.failure = self.failure, None
             for r in records:
-                self.offsets[(r.topic, r.partition)] = r.offset + 1
+                if (r.topic, r.partition) in self.assignment:
+                    self.offsets[(r.topic, r.partition)] = r.offset + 1
             return {
                 "assignment": sorted([t, p] for t, p in self.assignment),
                 "records": [r.json() for r in records],

@@ -37,24 +37,31 @@ class Reader(base.Reader):
 
 
 class Listener(ConsumerRebalanceListener):
-    def __init__(self, membership):
-        self.membership = membership
+    def __init__(self, membership, cooperative):
+        self.membership, self.cooperative = membership, cooperative
 
     def on_partitions_revoked(self, revoked):
-        self.membership.revoked(tuple(p) for p in revoked)
+        # With the other assignors this is only a notice: the library goes on at its positions in what it gets again, so
+        # the next assignment tells what is gone.
+        if self.cooperative:
+            self.membership.revoked([tuple(p) for p in revoked])
 
     def on_partitions_lost(self, lost):
-        self.membership.revoked(tuple(p) for p in lost)
+        self.membership.revoked([tuple(p) for p in lost])
 
     def on_partitions_assigned(self, assigned):
-        self.membership.assigned(tuple(p) for p in assigned)
+        partitions = [tuple(p) for p in assigned]
+        if self.cooperative:
+            self.membership.assigned(partitions)
+        else:
+            self.membership.replaced(partitions)
 
 
 class Membership(base.Membership):
-    def __init__(self, consumer, topics):
+    def __init__(self, consumer, topics, cooperative):
         super().__init__()
         self.consumer = consumer
-        consumer.subscribe(topics, listener=Listener(self))
+        consumer.subscribe(topics, listener=Listener(self, cooperative))
 
     def poll(self, timeout_s):
         self.received(records(self.consumer.poll(timeout_ms=int(timeout_s * 1000))))
@@ -168,7 +175,8 @@ class Driver(base.Driver):
         if session_timeout_ms:
             more["session_timeout_ms"] = session_timeout_ms
             more["heartbeat_interval_ms"] = session_timeout_ms // 3
-        return Membership(self.consumer(group_id=group, group_instance_id=instance_id, **more), topics)
+        consumer = self.consumer(group_id=group, group_instance_id=instance_id, **more)
+        return Membership(consumer, topics, assignor == "cooperative-sticky")
 
     def op_committed(self, group, topic, partitions):
         wanted = [kafka.TopicPartition(topic, p) for p in partitions]
