@@ -3,8 +3,8 @@
 // follows the metadata image; a Partition is one of them.
 //
 // It never speaks the wire protocol, never runs a goroutine of its own and never holds a lock while it calls back. It is
-// driven from three sides: the broker's connections (Append, Read, Wait), the storage engine's writer and syncer (a
-// log's ends have moved), and the quorum's watcher (Manager.Apply). Nothing of a partition costs anything while it is
+// driven from four sides: the broker's connections (Append, Read, Wait), coordinators (coordinator.go), the storage engine's
+// writer and syncer (a log's ends have moved), and the quorum's watcher (Manager.Apply). Nothing of a partition costs anything while it is
 // idle, so that ten thousand of them are no burden.
 //
 // Read partition.go first (the state and its locks), then append.go and acks.go for the way in, read.go for the way
