@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -100,25 +99,17 @@ func newMemberID(rand env.Rand, clientID string, instanceID *string) string {
 	var u [16]byte
 	rand.Read(u[:])
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	text := make([]byte, 0, len(clientID)+1+36)
-	text = append(append(text, clientID...), '-')
-	for i, end := range []int{4, 6, 8, 10, 16} {
-		if i > 0 {
-			text = append(text, '-')
-		}
-		text = hex.AppendEncode(text, u[[]int{0, 4, 6, 8, 10}[i]:end])
-	}
-	return string(text)
+	return fmt.Sprintf("%s-%x-%x-%x-%x-%x", clientID, u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // memberHost is a client's address as Kafka prints it to group tools: Java's InetAddress without a name, "/1.2.3.4".
 func memberHost(ip string) string {
 	a, err := netip.ParseAddr(ip)
-	if err != nil || a.Unmap().Is4() {
-		if err == nil {
-			ip = a.Unmap().String()
-		}
+	if err != nil {
 		return "/" + ip
+	}
+	if a = a.Unmap(); a.Is4() {
+		return "/" + a.String()
 	}
 	b := a.As16()
 	words := make([]string, 0, 8)
