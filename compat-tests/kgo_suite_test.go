@@ -3,8 +3,10 @@ package compat
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -30,9 +32,8 @@ func TestFranzGosOwnIntegrationTests(t *testing.T) {
 		records, within = "500000", 30*time.Minute
 	}
 	known := knownFailures(t)
-	cmd := exec.Command("go", "test", "-json", "-count=1", "-timeout="+within.String(), "-skip", strings.Join(hopeless(known), "|"), kgoPackage)
+	cmd := exec.Command(buildKgoTests(t), "-test.v=test2json", "-test.timeout="+within.String(), "-test.skip="+strings.Join(hopeless(known), "|"))
 	cmd.Env = append(os.Environ(), "KGO_SEEDS="+b.addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+records)
-	cmd.SysProcAttr = dieWithParent()
 	outcomes, outputs := runKgo(t, cmd)
 	passed, skipped := 0, 0
 	for test, outcome := range outcomes {
@@ -54,19 +55,40 @@ func TestFranzGosOwnIntegrationTests(t *testing.T) {
 	t.Logf("%d passed, %d skipped by themselves, %d known to fail", passed, skipped, len(known))
 }
 
+// buildKgoTests compiles the tests: they run as a process of this one's, which ends with it.
+func buildKgoTests(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kgo.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", path, kgoPackage).CombinedOutput(); err != nil {
+		t.Fatalf("building the tests of %s: %v\n%s", kgoPackage, err, out)
+	}
+	return path
+}
+
 // runKgo gives each test's outcome and output.
 func runKgo(t *testing.T, cmd *exec.Cmd) (outcomes, outputs map[string]string) {
 	t.Helper()
-	out, err := cmd.StdoutPipe()
+	errs := &lastText{}
+	convert := exec.Command("go", "tool", "test2json")
+	convert.Stderr, cmd.Stderr = errs, errs
+	convert.SysProcAttr, cmd.SysProcAttr = dieWithParent(), dieWithParent()
+	text, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs := &lastText{}
-	cmd.Stderr = errs
-	if err := cmd.Start(); err != nil {
+	convert.Stdin = text
+	out, err := convert.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() // its exit code says no more than the events
+	if err := errors.Join(cmd.Start(), convert.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Kill() // if it has not ended
+		cmd.Wait()         // its exit code says no more than the events
+		convert.Wait()
+	}()
 	outcomes, outputs = map[string]string{}, map[string]string{}
 	lines := bufio.NewScanner(out)
 	lines.Buffer(make([]byte, 1<<20), 16<<20)
