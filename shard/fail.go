@@ -14,7 +14,7 @@ const (
 	retryFirst = 100 * time.Millisecond
 	retryMost  = time.Second      // where a load succeeds: one client's bad luck is not to keep others waiting
 	retryLoad  = 30 * time.Second // where loads fail
-	retryCalm  = time.Minute // without a failure, after which the next is a first one again
+	retryCalm  = time.Minute      // without a failure, after which the next is a first one again
 )
 
 // retry counts failures that follow one another.
