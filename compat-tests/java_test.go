@@ -85,6 +85,8 @@ log.dirs=%[3]s
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
 `, b.addr, b.cluster, b.dir)
 	for i := 0; i+1 < len(b.flags); i += 2 {
 		if b.flags[i] == "--set" {

@@ -33,6 +33,7 @@ func TestFranzGosOwnIntegrationTests(t *testing.T) {
 	}
 	known := knownFailures(t)
 	cmd := exec.Command(buildKgoTests(t), "-test.v=test2json", "-test.timeout="+within.String(), "-test.skip="+strings.Join(hopeless(known), "|"))
+	cmd.Dir = kgoSources(t)
 	cmd.Env = append(os.Environ(), "KGO_SEEDS="+b.addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+records)
 	outcomes, outputs := runKgo(t, cmd)
 	passed, skipped := 0, 0
@@ -63,6 +64,16 @@ func buildKgoTests(t *testing.T) string {
 		t.Fatalf("building the tests of %s: %v\n%s", kgoPackage, err, out)
 	}
 	return path
+}
+
+// kgoSources is the package's folder, which some tests read.
+func kgoSources(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", kgoPackage).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // runKgo gives each test's outcome and output.
