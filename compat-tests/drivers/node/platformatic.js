@@ -26,18 +26,16 @@ class Reader {
     this.consumer = consumer
     this.topic = topic
     this.positions = positions // partition -> next offset
+    this.fetched = [] // and not read yet
   }
 
   async read (max, timeoutMs) {
     const deadline = Date.now() + timeoutMs
-    const records = []
-    while (records.length < max && Date.now() < deadline) {
-      await this.fetch(records, max, Math.min(100, deadline - Date.now()))
-    }
-    return records
+    while (this.fetched.length < max && Date.now() < deadline) await this.fetch(Math.min(100, deadline - Date.now()))
+    return this.fetched.splice(0, max)
   }
 
-  async fetch (records, max, waitMs) {
+  async fetch (waitMs) {
     const { id, partitions } = (await this.consumer.metadata({ topics: [this.topic] })).topics.get(this.topic)
     const nodes = Map.groupBy(this.positions.keys(), p => partitions[p].leader)
     for (const [node, wanted] of nodes) {
@@ -48,7 +46,7 @@ class Reader {
         topics: [{ topicId: id, partitions: wanted.map(partition => this.wanted(partition, partitions[partition].leaderEpoch)) }]
       })
       for (const { partitionIndex: partition, records: batches } of response.responses.flatMap(r => r.partitions)) {
-        for (const batch of batches ?? []) this.take(partition, batch, records, max)
+        for (const batch of batches ?? []) this.take(partition, batch)
       }
     }
   }
@@ -63,13 +61,12 @@ class Reader {
     }
   }
 
-  take (partition, batch, records, max) {
+  take (partition, batch) {
     for (const r of batch.records) {
       const offset = batch.firstOffset + BigInt(r.offsetDelta)
       if (offset < this.positions.get(partition)) continue // what stands before it in the batch
-      if (records.length >= max) return
       this.positions.set(partition, offset + 1n)
-      records.push({
+      this.fetched.push({
         topic: this.topic,
         partition,
         offset,
