@@ -48,15 +48,15 @@ type crossing struct {
 	ends    map[string][]int64 // of what each has written; 0 for a codec that it lacks
 }
 
-// newCrossing cuts the corpus: some hundred lines for each codec, all of it if full.
+// newCrossing takes some hundred other lines of the corpus for each codec, if full all of it for each.
 func newCrossing(t *testing.T, c *corpus) *crossing {
 	x := &crossing{t: t, b: startBroker(t, scenarioFlags...), drivers: map[string]*driver{}, ends: map[string][]int64{}}
-	size := 300
-	if full {
-		size = len(c.lines) / len(codecs)
-	}
+	const size = 300
 	for p := range codecs {
 		lines := c.lines[p*size : (p+1)*size]
+		if full {
+			lines = c.lines
+		}
 		path := filepath.Join(t.TempDir(), "lines")
 		if err := os.WriteFile(path, append(bytes.Join(lines, []byte("\n")), '\n'), 0o644); err != nil {
 			t.Fatal(err)
