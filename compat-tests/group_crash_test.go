@@ -77,7 +77,7 @@ type groupCrash struct {
 }
 
 func newGroupCrash(t *testing.T, b *broker) *groupCrash {
-	g := &groupCrash{t: t, b: b, topic: "crash-group", seen: map[int]bool{}, moved: make(chan struct{}, 1), admin: kadm.NewClient(openClient(t, b))}
+	g := &groupCrash{t: t, b: b, topic: "crash-group", seen: map[int]bool{}, moved: make(chan struct{}, 1), admin: kadm.NewClient(openClient(t, b, kgo.AlwaysRetryEOF()))}
 	createTopic(t, b, g.topic, crashPartitions)
 	for _, name := range []string{"franz-go", "franz-go", "confluent-kafka", "confluent-kafka"} {
 		m := startDriver(t, b, clientNamed(t, name))
@@ -232,14 +232,12 @@ func (g *groupCrash) waitCommits(n int) {
 // notLost asks the restarted broker for what was acknowledged before.
 func (g *groupCrash) notLost(acked [crashPartitions]int64) {
 	g.t.Helper()
-	fetched, err := g.admin.FetchOffsets(g.t.Context(), g.topic)
-	if err == nil {
-		err = fetched.Error()
-	}
-	if err != nil {
-		g.t.Errorf("offsets after a restart: %v", err)
-		return
-	}
+	var fetched kadm.OffsetResponses
+	eventually(g.t, groupWithin, "the restarted broker tells what is committed", func() bool { // it may still be loading
+		var err error
+		fetched, err = g.admin.FetchOffsets(g.t.Context(), g.topic)
+		return err == nil && fetched.Error() == nil
+	})
 	for p, want := range acked {
 		if o, ok := fetched.Lookup(g.topic, int32(p)); want > 0 && (!ok || o.At < want) {
 			g.fault("partition %d: committed %d after a restart, %d was acknowledged before", p, o.At, want)
