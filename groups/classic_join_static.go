@@ -10,6 +10,10 @@ import (
 func (m *Machine) replaceStatic(t machine.Ticket, g *group, in JoinGroup) {
 	oldLeader := g.leader
 	old := g.static[*in.InstanceID]
+	if g.state == stable && !m.fitsInstead(g, old, &in) {
+		m.refuseJoin(t, "", kafkaproto.ErrUnknownServerError)
+		return
+	}
 	mb := old.successor(in.NewMemberID)
 	m.answerJoin(g, old, refusedJoin(old.id, kafkaproto.ErrFencedInstanceID))
 	m.answerSync(old, SyncGroupAnswer{Err: kafkaproto.ErrFencedInstanceID})
@@ -25,6 +29,20 @@ func (m *Machine) replaceStatic(t machine.Ticket, g *group, in JoinGroup) {
 	default:
 		m.rebalanceOrCompleteJoin(g)
 	}
+}
+
+// fitsInstead tells whether the group's record still goes into the log when the member says in place of old what it says
+// now. Kafka finds out when it writes the record, and takes the change back.
+func (m *Machine) fitsInstead(g *group, old *member, in *JoinGroup) bool {
+	r := groupRecord(g, nil)
+	size := len(r.Key) + len(r.Value) + len(in.NewMemberID) - len(old.id) - len(old.metadata(g.protocol))
+	for _, p := range in.Protocols {
+		if g.protocol != nil && p.Name == *g.protocol {
+			size += len(p.Metadata)
+			break
+		}
+	}
+	return size <= m.batchBytes()
 }
 
 // keepGeneration answers a static member that is back in an unchanged group, once the new id is durable. A leader learns the

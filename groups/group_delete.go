@@ -3,6 +3,7 @@ package groups
 import "github.com/streambus/streambus/kafkaproto"
 
 // deleteGroup removes a group without members, with its offsets. Kafka: GroupCoordinatorShard.deleteGroups.
+// Its offsets may be more than a batch holds; the group's own record goes last.
 func (m *Machine) deleteGroup(in DeleteGroup) error {
 	g := m.groups[in.Group]
 	if g == nil {
@@ -21,6 +22,7 @@ func (m *Machine) deleteGroup(in DeleteGroup) error {
 		}
 	}
 	m.record(groupTombstone(g.id))
+	m.res.Loose = true
 	for id := range g.pending {
 		m.dropPending(g, id)
 	}

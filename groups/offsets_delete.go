@@ -13,19 +13,29 @@ func (m *Machine) deleteOffsets(in DeleteOffsets) ([]OffsetCommitAnswer, error) 
 		return nil, kafkaproto.ErrNonEmptyGroup
 	}
 	var out []OffsetCommitAnswer
+	gone := map[offsetName]struct{}{}
 	for _, t := range in.Topics {
 		used := g.subscribes(t.Topic)
 		for _, p := range t.Partitions {
+			name := offsetName{g.id, t.Topic, p}
 			row := OffsetCommitAnswer{Topic: t.Topic, Partition: p}
 			if used {
 				row.Err = kafkaproto.ErrGroupSubscribedToTopic
-			} else if _, ok := g.offset(t.Topic, p); ok || m.isPending(g, t.Topic, p) {
+			} else if _, again := gone[name]; !again && m.hasOffset(g, name) {
+				gone[name] = struct{}{}
 				m.record(offsetTombstone(g.id, t.Topic, p))
 			}
 			out = append(out, row)
 		}
 	}
+	m.res.Loose = true
 	return out, nil
+}
+
+// hasOffset tells whether a group has an offset, committed or pending.
+func (m *Machine) hasOffset(g *group, name offsetName) bool {
+	_, ok := g.offset(name.topic, name.partition)
+	return ok || m.isPending(g, name.topic, name.partition)
 }
 
 // topicsDeleted removes all groups' offsets of topics that are gone. Kafka: OffsetMetadataManager.onTopicsDeleted.
@@ -47,6 +57,7 @@ func (m *Machine) topicsDeleted(in TopicsDeleted) {
 	for _, g := range touched {
 		m.dropTopics(g, gone)
 	}
+	m.res.Loose = true
 }
 
 func touches(g *group, gone map[string]kafkaproto.TopicID) bool {

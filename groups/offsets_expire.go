@@ -17,6 +17,7 @@ func (m *Machine) expireOffsets() {
 		}
 	}
 	sortGroups(found)
+	m.res.Loose = true
 	for _, g := range found {
 		if !m.expireGroup(g) {
 			m.armExpiry(time.Millisecond) // there is more
@@ -61,6 +62,9 @@ func (m *Machine) expireGroup(g *group) bool {
 		return false
 	}
 	if !kept && m.mayGo(g) {
+		if m.fullOfTombstones(g, "") {
+			return false
+		}
 		m.record(groupTombstone(g.id))
 	}
 	return true
@@ -68,7 +72,8 @@ func (m *Machine) expireGroup(g *group) bool {
 
 // fullOfTombstones tells whether a step had better leave more of such to the next one.
 func (m *Machine) fullOfTombstones(g *group, topic string) bool {
-	return len(m.res.Records) >= min(mostTombstones, m.batchBytes()/(offsetOverhead+len(g.id)+len(topic)))
+	fit := m.batchBytes() / (offsetOverhead + len(g.id) + len(topic))
+	return len(m.res.Records) >= max(min(mostTombstones, fit), 1)
 }
 
 // isExpired tells whether an offset may go. One in an open transaction may not, nor one that a live member may read.

@@ -340,6 +340,7 @@ type (
 	two    struct{ key, value string } // two records in one step
 	forget string                      // not answered
 	count  struct{}                    // how many records were replayed
+	loose  struct{ n, bytes int }      // so many records of a size, which may be parted
 )
 
 // toy is a machine with a map: its records are keys and values.
@@ -370,6 +371,12 @@ func (m *toy) Step(_ time.Time, t machine.Ticket, input any) (r machine.Result[m
 		record(in.key+"1", in.value)
 		record(in.key+"2", in.value)
 		answer(m.offset + 2)
+	case loose:
+		for i := range in.n {
+			record(fmt.Sprint("loose", i), string(make([]byte, in.bytes)))
+		}
+		r.Loose = true
+		answer(m.offset + int64(in.n))
 	case get:
 		answer(m.values[string(in)])
 	case wait:

@@ -7,7 +7,8 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// batchBytes is about how large a batch becomes, before compression. The records of one step are never parted.
+// batchBytes is about how large a batch becomes, before compression. The records of one step are not parted,
+// unless they are loose.
 const batchBytes = 512 << 10
 
 // keptBytes bounds the buffers that are used again.
@@ -52,6 +53,17 @@ func (o *outgoing) add(records []machine.Record, p machine.Producer, now kafkapr
 	}
 	o.records += len(records)
 	return nil
+}
+
+// firstPart is as many of the records as make a batch.
+func firstPart(records []machine.Record) []machine.Record {
+	size := 0
+	for i := range records {
+		if size += len(records[i].Key) + len(records[i].Value); size >= batchBytes {
+			return records[:i+1]
+		}
+	}
+	return records
 }
 
 // begin says whose the batch is. The log does not check a coordinator's sequence numbers; 0 is what Kafka writes.

@@ -70,21 +70,19 @@ func (s *shard) turn(batch []entry, ticked bool) (err error) {
 		}
 	}()
 	now := s.host.o.Env.Clock.Now()
-	if ticked {
-		if err := s.tick(now); err != nil {
-			return err
-		}
-	}
 	for at < len(batch) {
 		e := batch[at]
 		at++
 		if err := s.handle(now, e); err != nil {
 			return err
 		}
-		if s.out.bytes() >= batchBytes {
-			if err := s.flush(); err != nil {
-				return err
-			}
+		if err := s.flushIfLarge(); err != nil {
+			return err
+		}
+	}
+	if ticked { // last: what came in time may have waited here while the log took nothing
+		if err := s.tick(now); err != nil {
+			return err
 		}
 	}
 	if err := s.flush(); err != nil {
@@ -124,19 +122,22 @@ func (s *shard) take(now time.Time, r machine.Result[machine.Record]) error {
 	if len(r.Sends) > 0 {
 		return errSends
 	}
-	if len(r.Records) > 0 {
-		p := machine.NoProducer
-		if r.Producer != nil {
-			p = *r.Producer
+	p := machine.NoProducer
+	if r.Producer != nil {
+		p = *r.Producer
+	}
+	for records := r.Records; len(records) > 0; {
+		part := records
+		if r.Loose {
+			part = firstPart(records)
 		}
-		if err := s.out.add(r.Records, p, kafkaproto.Timestamp(now.UnixMilli())); err != nil {
+		if err := s.write(now, part, p); err != nil {
 			return err
 		}
-		for _, rec := range r.Records {
-			if err := s.machine.Replay(int64(s.next), p, rec); err != nil {
-				return fmt.Errorf("replaying a record that was just decided: %w", err)
+		if records = records[len(part):]; len(records) > 0 {
+			if err := s.flush(); err != nil {
+				return err
 			}
-			s.next++
 		}
 	}
 	for _, reply := range r.Replies {
@@ -144,6 +145,20 @@ func (s *shard) take(now time.Time, r machine.Result[machine.Record]) error {
 	}
 	for _, t := range r.Timers {
 		s.timers.set(t.Key, t.At)
+	}
+	return nil
+}
+
+// write gathers records that belong together, and replays them.
+func (s *shard) write(now time.Time, records []machine.Record, p machine.Producer) error {
+	if err := s.out.add(records, p, kafkaproto.Timestamp(now.UnixMilli())); err != nil {
+		return err
+	}
+	for _, rec := range records {
+		if err := s.machine.Replay(int64(s.next), p, rec); err != nil {
+			return fmt.Errorf("replaying a record that was just decided: %w", err)
+		}
+		s.next++
 	}
 	return nil
 }
@@ -182,6 +197,13 @@ func (s *shard) mark(now time.Time, t machine.Ticket, m *marker) error {
 	s.machine.ReplayMarker(int64(at), m.producer, m.commit)
 	s.reply(t, nil, nil)
 	return nil
+}
+
+func (s *shard) flushIfLarge() error {
+	if s.out.bytes() < batchBytes {
+		return nil
+	}
+	return s.flush()
 }
 
 // flush appends what was gathered.

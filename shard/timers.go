@@ -147,6 +147,9 @@ func (s *shard) tick(now time.Time) error {
 		if err := s.take(now, s.machine.Step(now, 0, s.host.o.Timer(key))); err != nil {
 			return err
 		}
+		if err := s.flushIfLarge(); err != nil {
+			return err
+		}
 	}
 }
 

@@ -39,9 +39,12 @@ type Result[R any] struct {
 	Records []R
 	// Producer is set when the Records belong to a transaction: they count when its commit marker is replayed.
 	Producer *Producer
-	Replies  []Reply
-	Timers   []Timer
-	Sends    []Send
+	// Loose allows the Records to be written in parts, some of which a crash may lose: all that they do is to forget. Else
+	// they are written all or none.
+	Loose   bool
+	Replies []Reply
+	Timers  []Timer
+	Sends   []Send
 }
 
 // Record is an entry of a coordinator's log, key and value in Kafka's own formats. A nil Value is a tombstone.
