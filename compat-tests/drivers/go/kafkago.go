@@ -163,7 +163,7 @@ func (r kafkaGoReader) read(ctx context.Context, limit int) ([]record, error) {
 	var records []record
 	for len(records) < limit {
 		m, err := r.of.FetchMessage(ctx)
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil { // a message that came just before is one
 			return records, nil
 		}
 		if err != nil {
