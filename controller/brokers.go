@@ -63,6 +63,16 @@ func (d *decision) unfence(b *Broker) {
 	d.holdElection(b.ID, e)
 }
 
+func (d *decision) fenceBroker(c FenceBroker) error {
+	b, err := d.knownBroker(c.ID, c.Epoch)
+	if err != nil {
+		return err
+	}
+	delete(d.sessions, c.ID)
+	d.fence(b)
+	return nil
+}
+
 // fence takes a broker's leaderships away because it doesn't serve.
 func (d *decision) fence(b *Broker) {
 	if b.Fenced {

@@ -152,14 +152,16 @@ func (c *coder) length(n int) int {
 
 func sliceOf[T any](c *coder, v *[]T, each func(*coder, *T)) {
 	n := c.length(len(*v))
-	if c.reading {
-		if n == 0 {
-			*v = nil
-			return
+	if !c.reading {
+		for i := range *v {
+			each(c, &(*v)[i])
 		}
-		*v = make([]T, n)
+		return
 	}
-	for i := range *v {
-		each(c, &(*v)[i])
+	*v = nil
+	for i := 0; i < n && c.err == nil; i++ { // it grows with what is there, not with what is claimed
+		var element T
+		each(c, &element)
+		*v = append(*v, element)
 	}
 }

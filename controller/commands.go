@@ -48,6 +48,14 @@ type UnfenceBroker struct {
 	Epoch int64
 }
 
+// FenceBroker says that a broker's process is dead: the controller saw its connection close and a new one refused. Its
+// leaderships move at once, before its session has run out. Answered with nil.
+// Errors: STALE_BROKER_EPOCH, BROKER_ID_NOT_REGISTERED.
+type FenceBroker struct {
+	ID    int32
+	Epoch int64
+}
+
 // BrokerHeartbeat keeps a broker's session alive. Answered with BrokerHeartbeatAnswer.
 // Errors: STALE_BROKER_EPOCH, BROKER_ID_NOT_REGISTERED.
 type BrokerHeartbeat struct {
@@ -231,6 +239,7 @@ func (CreateCluster) command()       {}
 func (TakeOver) command()            {}
 func (RegisterBroker) command()      {}
 func (UnfenceBroker) command()       {}
+func (FenceBroker) command()         {}
 func (BrokerHeartbeat) command()     {}
 func (UnregisterBroker) command()    {}
 func (CreateTopics) command()        {}

@@ -133,8 +133,11 @@ func (e *TopicCreated) code(c *coder) {
 }
 
 func (e *PartitionChanged) code(c *coder) {
-	p := &e.Partition
 	c.uuid((*[16]byte)(&e.Topic))
+	codePartition(c, &e.Partition)
+}
+
+func codePartition(c *coder, p *Partition) {
 	c.int32((*int32)(&p.ID))
 	c.int32(&p.Leader)
 	c.int32((*int32)(&p.LeaderEpoch))
@@ -157,12 +160,7 @@ func (e *BrokerRegistered) code(c *coder) {
 	c.optional(&b.Rack)
 	c.bool(&b.Fenced)
 	c.bool(&b.ShuttingDown)
-	sliceOf(c, &b.Listeners, func(c *coder, l *Listener) {
-		c.str(&l.Name)
-		c.str(&l.Protocol)
-		c.str(&l.Host)
-		c.int32(&l.Port)
-	})
+	codeListeners(c, &b.Listeners)
 	sliceOf(c, &b.Directories, (*coder).uuid)
 }
 

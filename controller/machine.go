@@ -103,6 +103,8 @@ func (d *decision) decide(c Command) (any, error) {
 		return d.registerBroker(c)
 	case UnfenceBroker:
 		return nil, d.unfenceBroker(c)
+	case FenceBroker:
+		return nil, d.fenceBroker(c)
 	case BrokerHeartbeat:
 		return d.brokerHeartbeat(c)
 	case UnregisterBroker:

@@ -161,6 +161,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) Command {
 		return scriptRegister(t, d)
 	case "unfence":
 		return UnfenceBroker{ID: id, Epoch: epoch}
+	case "fence":
+		return FenceBroker{ID: id, Epoch: epoch}
 	case "heartbeat":
 		return BrokerHeartbeat{ID: id, Epoch: epoch, WantFenced: d.HasArg("want-fenced"), WantShutdown: d.HasArg("want-shutdown")}
 	case "unregister":
