@@ -136,7 +136,7 @@ func (g *groupTest) join(m *driver, instance string, assignor *string) {
 	}
 	if instance != "" {
 		req["instance_id"] = instance
-		req["session_timeout_ms"] = (4 * sessionTimeout).Milliseconds()
+		req["session_timeout_ms"] = (12 * sessionTimeout).Milliseconds()
 	}
 	m.must("join", req, nil)
 	g.live[m] = true
