@@ -20,9 +20,12 @@ type session struct {
 	seen  bool // heard by this leader, not only inherited
 }
 
-func (m *Machine) sessionTimeout() time.Duration {
-	if m.defaults.SessionTimeout > 0 {
-		return m.defaults.SessionTimeout
+func (m *Machine) sessionTimeout() time.Duration { return m.defaults.Session() }
+
+// Session is how long a broker may be silent.
+func (d Defaults) Session() time.Duration {
+	if d.SessionTimeout > 0 {
+		return d.SessionTimeout
 	}
 	return defaultSessionTimeout
 }

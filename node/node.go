@@ -23,7 +23,8 @@ import (
 	"github.com/streambus/streambus/telemetry"
 )
 
-// startTimeout bounds how long a start may wait for the quorum.
+// startTimeout bounds how long each step of a start may wait for the quorum. Opening it waits longer, for voters that are
+// named in the configuration and have never been there.
 const startTimeout = 30 * time.Second
 
 // Options is what a Node is made of. All three are required.
@@ -70,12 +71,13 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
 	n.ending, n.end = context.WithCancelCause(context.Background())
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	for _, step := range []func(context.Context) error{
 		n.openDirectory, n.openQuorum, n.bind, n.register, n.serve,
 	} {
-		if err := step(ctx); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, startTimeout)
+		err := step(ctx)
+		cancel()
+		if err != nil {
 			n.end(err)
 			n.close(context.Background())
 			return nil, err
@@ -127,7 +129,7 @@ func (n *Node) openQuorum(ctx context.Context) error {
 	}
 	n.quorum, err = quorum.Open(quorum.Options{
 		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dir.ID(), Listener: l,
-		Advertise: advertised(n.set.cluster, l), Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
+		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
 		Events: n.metrics.QuorumEvents(), Logger: n.log,
 		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
 	})
@@ -135,6 +137,8 @@ func (n *Node) openQuorum(ctx context.Context) error {
 		_ = l.Close()
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
 	if err := n.quorum.WaitReady(ctx); err != nil {
 		return fmt.Errorf("waiting for the metadata quorum: %w", err)
 	}

@@ -3,11 +3,11 @@ package node
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/streambus/streambus/config"
 	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/controller/quorum"
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
@@ -23,6 +23,7 @@ type settings struct {
 	rack      *string
 	beat      time.Duration
 	defaults  controller.Defaults
+	voters    []quorum.Voter
 	noRaft    bool // unsafe.allow.empty.metadata
 }
 
@@ -51,7 +52,10 @@ func readSettings(c *config.Config) (settings, error) {
 	if s.dir, err = oneDirectory(c); err != nil {
 		return s, err
 	}
-	if err = oneNode(c, s.nodeID); err != nil {
+	if s.voters, err = voters(c); err != nil {
+		return s, err
+	}
+	if err = aloneIfJoining(c); err != nil {
 		return s, err
 	}
 	if s.listeners, err = c.Listeners(); err != nil {
@@ -83,15 +87,21 @@ func oneDirectory(c *config.Config) (string, error) {
 	return dirs[0], nil
 }
 
-// oneNode refuses what needs other nodes.
-func oneNode(c *config.Config, self int32) error {
-	voters, err := c.Voters()
+// voters are the first members of the metadata quorum, as controller.quorum.voters names them.
+func voters(c *config.Config) ([]quorum.Voter, error) {
+	named, err := c.Voters()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if slices.ContainsFunc(voters, func(v config.Voter) bool { return v.ID != self }) {
-		return errors.New("controller.quorum.voters names other nodes; a quorum of one is served so far")
+	var out []quorum.Voter
+	for _, v := range named {
+		out = append(out, quorum.Voter{NodeID: v.ID, Address: v.Addr})
 	}
+	return out, nil
+}
+
+// aloneIfJoining refuses what is not served yet.
+func aloneIfJoining(c *config.Config) error {
 	others, err := c.Join()
 	if err != nil {
 		return err

@@ -26,19 +26,27 @@ const (
 type call struct {
 	command controller.Command
 	timer   string
+	remote  bool         // asked by another node, whose watchers matter and not ours
 	done    chan outcome // holds one
 }
 
 type outcome struct {
 	value any
 	err   error
+	index uint64 // of the batch that the answer rests on
+}
+
+func (c *call) answer(reply machine.Reply, index uint64) {
+	if c.done != nil {
+		c.done <- outcome{reply.Value, reply.Err, index}
+	}
 }
 
 func newCall(c controller.Command) *call { return &call{command: c, done: make(chan outcome, 1)} }
 
 func (c *call) finish(value any, err error) {
 	if c.done != nil {
-		c.done <- outcome{value, err}
+		c.done <- outcome{value: value, err: err}
 	}
 }
 
@@ -175,6 +183,7 @@ func (d *driver) takeOver(term uint64) {
 	d.term = term
 	d.machine = controller.NewMachine(d.q.fsm.image.Load(), d.q.options.Defaults)
 	d.step(controller.Input{Command: controller.TakeOver{}})
+	d.q.spawn(d.q.lookAtVoters)
 	if d.machine.Image().ClusterID() != "" {
 		d.leading = true
 		return
@@ -360,20 +369,30 @@ func (d *driver) fail(r *round, err error) {
 	}
 }
 
-// answer lets a round's answers go once the watchers have seen what they are based on.
+// answer lets a round's answers go once the watchers have seen what they are based on. A round that changed nothing went
+// through no log, so that this node still leads has to be made sure of: a heartbeat that was answered is a lease.
 func (d *driver) answer(r *round, index uint64) {
-	d.q.running.Add(1)
-	go func() {
-		defer d.q.running.Done()
-		err := d.q.feed.wait(context.Background(), index)
+	d.q.spawn(func() {
+		if len(r.events) == 0 && d.q.raft.Load().VerifyLeader().Error() != nil {
+			d.fail(r, errRetry)
+			return
+		}
 		for i, c := range r.calls {
-			if err != nil {
-				c.finish(nil, err)
-			} else {
-				c.finish(r.replies[i].Value, r.replies[i].Err)
+			if c.remote {
+				c.answer(r.replies[i], index)
 			}
 		}
-	}()
+		err := d.q.feed.wait(context.Background(), index)
+		for i, c := range r.calls {
+			switch {
+			case c.remote:
+			case err != nil:
+				c.finish(nil, err)
+			default:
+				c.answer(r.replies[i], index)
+			}
+		}
+	})
 }
 
 // errTimeout is what a caller gets whose time ran out; what it asked for may happen yet.

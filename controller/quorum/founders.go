@@ -18,9 +18,10 @@ const probeInterval = 100 * time.Millisecond
 // leader will send it. Errors: the quorum is one that this node does not belong to.
 func (q *Quorum) founders() ([]raft.Server, error) {
 	self := raft.Server{Suffrage: raft.Voter, ID: q.id, Address: raft.ServerAddress(q.options.Advertise)}
-	servers := []raft.Server{self}
+	var servers []raft.Server
 	for _, v := range q.options.Voters {
 		if v.NodeID == q.options.NodeID {
+			self.Address = raft.ServerAddress(v.Address) // as the others write it
 			continue
 		}
 		answer, err := q.probe(v)
@@ -31,12 +32,13 @@ func (q *Quorum) founders() ([]raft.Server, error) {
 			if answer.Member {
 				return nil, nil
 			}
-			return nil, fmt.Errorf("node %d at %s belongs to cluster %s, and this node (%s) doesn't", v.NodeID, v.Address, answer.ClusterID, q.id)
+			return nil, fmt.Errorf("node %d at %s belongs to cluster %s, and this node (%s) does not", v.NodeID, v.Address, answer.ClusterID, q.id)
 		}
 		servers = append(servers, raft.Server{
 			Suffrage: raft.Voter, ID: raft.ServerID(answer.serverID()), Address: raft.ServerAddress(v.Address),
 		})
 	}
+	servers = append(servers, self)
 	slices.SortFunc(servers, func(a, b raft.Server) int { return cmp.Compare(a.ID, b.ID) })
 	return servers, nil
 }

@@ -45,3 +45,15 @@ func FuzzDecodeLog(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFrame: whatever another node sends, it is read within bounds or refused, and what is read writes back the same.
+func FuzzFrame(f *testing.F) {
+	f.Add(frame{7, askCommand, []byte("body")}.bytes())
+	f.Add([]byte("\x00\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in, err := readFrame(bytes.NewReader(data))
+		if err == nil && !bytes.HasPrefix(data, in.bytes()) {
+			t.Fatalf("%+v", in)
+		}
+	})
+}

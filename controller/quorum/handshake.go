@@ -24,6 +24,8 @@ type hello struct {
 const (
 	purposeRaft  byte = 1
 	purposeProbe byte = 2 // only the answer is of interest
+	purposeAsk   byte = 3 // requests to the active controller (frame.go)
+	purposeAlive byte = 4 // the same, for a broker's heartbeats: that it is open says that the broker's process lives
 )
 
 const (
@@ -96,7 +98,7 @@ func (h hello) refusal(caller hello) string {
 		return fmt.Sprintf("this is %s, not %s", h.serverID(), caller.Wanted)
 	case caller.NodeID == h.NodeID && caller.DirectoryID != h.DirectoryID:
 		return fmt.Sprintf("node id %d is taken", h.NodeID)
-	case caller.Purpose != purposeRaft && caller.Purpose != purposeProbe:
+	case caller.Purpose < purposeRaft || caller.Purpose > purposeAlive:
 		return fmt.Sprintf("unknown purpose %d", caller.Purpose)
 	}
 	return ""

@@ -27,6 +27,7 @@ type stream struct {
 	advertise string
 	log       *slog.Logger
 	self      func(caller string) hello // what this node says to that ServerID
+	serve     func(net.Conn, hello)     // takes connections of other purposes than raft's
 
 	accepted chan net.Conn
 	closing  chan struct{}
@@ -34,9 +35,12 @@ type stream struct {
 	running  sync.WaitGroup
 }
 
-func newStream(o Options, self func(string) hello) *stream {
+// errRefused marks callers that were told why they are not welcome, or that reached somebody else.
+var errRefused = errors.New("refused")
+
+func newStream(o Options, self func(string) hello, serve func(net.Conn, hello)) *stream {
 	s := &stream{
-		net: o.Env.Net, listener: o.Listener, advertise: o.Advertise, log: o.Logger, self: self,
+		net: o.Env.Net, listener: o.Listener, advertise: o.Advertise, log: o.Logger, self: self, serve: serve,
 		accepted: make(chan net.Conn), closing: make(chan struct{}),
 	}
 	s.running.Add(1)
@@ -114,11 +118,15 @@ func (s *stream) welcome(c net.Conn) {
 	if answer.Refusal != "" {
 		s.log.Warn("cluster listener: caller refused", "remote", c.RemoteAddr().String(), "node", caller.NodeID, "reason", answer.Refusal)
 	}
-	if err != nil || answer.Refusal != "" || caller.Purpose != purposeRaft {
+	if err != nil || answer.Refusal != "" || caller.Purpose == purposeProbe {
 		_ = c.Close()
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
+	if caller.Purpose != purposeRaft {
+		s.running.Go(func() { s.serve(c, caller) })
+		return
+	}
 	select {
 	case s.accepted <- c:
 	case <-s.closing:
@@ -143,11 +151,11 @@ func (s *stream) call(address, wanted string, purpose byte, timeout time.Duratio
 	switch {
 	case err != nil:
 	case answer.Refusal != "":
-		err = fmt.Errorf("%s refused: %s", address, answer.Refusal)
+		err = fmt.Errorf("%w: %s said: %s", errRefused, address, answer.Refusal)
 	case me.ClusterID != "" && answer.ClusterID != "" && me.ClusterID != answer.ClusterID:
-		err = fmt.Errorf("%s is of cluster %s, this node of %s", address, answer.ClusterID, me.ClusterID)
+		err = fmt.Errorf("%w: %s is of cluster %s, this node of %s", errRefused, address, answer.ClusterID, me.ClusterID)
 	case wanted != "" && answer.serverID() != wanted:
-		err = fmt.Errorf("%s is %s, not %s", address, answer.serverID(), wanted)
+		err = fmt.Errorf("%w: %s is %s, not %s", errRefused, address, answer.serverID(), wanted)
 	}
 	if err != nil {
 		return nil, answer, errors.Join(err, c.Close())

@@ -44,7 +44,12 @@ func Open(o Options) (*Quorum, error) {
 	q := &Quorum{
 		options: o, id: raft.ServerID(serverID(o.NodeID, o.DirectoryID)),
 		fatal: newFatal(o.OnFatal, o.Logger), closing: make(chan struct{}), changed: make(chan struct{}),
+		served: map[*served]bool{},
 	}
+	q.submits = &links{q: q, purpose: purposeAsk}
+	q.alive = &links{q: q, purpose: purposeAlive, broken: func(server, address string) {
+		q.spawn(func() { q.leaderGone(server, address) })
+	}}
 	q.fs = newFullFS(o.Env.FS.VFS(), q.diskFull)
 	q.feed = newFeed()
 	q.fsm = newFSM(q.feed.publish, q.fatal)
@@ -112,8 +117,13 @@ func (q *Quorum) config() *raft.Config {
 
 func (q *Quorum) startRaft() error {
 	config := q.config()
-	q.stream = newStream(q.options, q.hello)
-	q.transport = newTransport(q.stream, config.Logger)
+	q.progress.now = q.options.Env.Clock.Now
+	q.progress.end = func() uint64 {
+		last, _ := q.store.LastIndex() // it has no error
+		return last
+	}
+	q.stream = newStream(q.options, q.hello, q.serve)
+	q.transport = newTransport(q.stream, &q.progress, config.Logger)
 	if err := q.bootstrap(); err != nil {
 		return err
 	}
@@ -189,6 +199,7 @@ func (q *Quorum) Close() error {
 
 func (q *Quorum) close() error {
 	close(q.closing)
+	q.hangUp()
 	if q.fatal.failed() || q.fs.full() {
 		q.fs.close()
 		go q.feed.close()
@@ -204,6 +215,7 @@ func (q *Quorum) close() error {
 // abandon undoes an Open that failed.
 func (q *Quorum) abandon() error {
 	close(q.closing)
+	q.hangUp()
 	var err error
 	if q.transport != nil {
 		err = q.transport.Close()

@@ -13,7 +13,6 @@ import (
 
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/internal/env"
-	"github.com/streambus/streambus/kafkaproto"
 )
 
 // Voter is a node that votes, named as in controller.quorum.voters.
@@ -65,6 +64,9 @@ type Quorum struct {
 	feed      *feed
 	raft      atomic.Pointer[raft.Raft]
 	driver    *driver
+	submits   *links // to the active controller, for commands
+	alive     *links // and for heartbeats
+	progress  progress
 
 	closing chan struct{}
 	once    sync.Once
@@ -74,6 +76,9 @@ type Quorum struct {
 	leader  leadership
 	changed chan struct{} // closed and made anew whenever leader changes
 	ready   bool
+	served  map[*served]bool // connections of other members
+	ended   bool             // closing has begun: nothing new starts
+	lease   time.Time
 }
 
 // leadership is who leads, as far as this node knows.
@@ -82,69 +87,94 @@ type leadership struct {
 	term    uint64
 	known   bool
 	leading bool // it is this node, and it takes commands
+	server  string
+	address string // of its cluster listener
 }
 
-// Submit has the active controller decide a command, and returns its answer (package controller says which) after its
-// events are applied here and all watchers of this node have seen them. A command that surely did not happen, because the
-// leadership changed, is tried again until ctx ends. Errors besides the command's own: REQUEST_TIMED_OUT (it may happen
-// yet), NOT_CONTROLLER (another node leads, or it is not known whether it happened), KAFKA_STORAGE_ERROR (disk full or failed).
+// Submit has the active controller, wherever it is, decide a command, and returns its answer (package controller says which)
+// after its events are applied here and all watchers of this node have seen them. A command that surely did not happen,
+// because the leadership changed, is tried again until ctx ends, and so is one that may happen twice
+// (controller.Repeatable). Errors besides the command's own: REQUEST_TIMED_OUT (it may happen yet), NOT_CONTROLLER (it is not
+// known whether it happened), KAFKA_STORAGE_ERROR (disk full or failed), POLICY_VIOLATION (too large to be passed on).
 func (q *Quorum) Submit(ctx context.Context, c controller.Command) (any, error) {
 	if r, ok := c.(controller.Randomized); ok {
 		c = r.Randomize(q.options.Env.Rand.Read)
 	}
-	for {
-		if err := q.awaitLeading(ctx); err != nil {
+	for try := 0; ; try++ {
+		leader, err := q.awaitLeader(ctx)
+		if err != nil {
 			return nil, err
 		}
-		value, err := q.try(ctx, newCall(c))
-		if err != errRetry {
+		sent := q.options.Env.Clock.Now()
+		value, err := q.submit(ctx, leader, c)
+		if err == nil {
+			q.renew(c, value, sent)
+		}
+		if err != errRetry && !(err == errUnknown && controller.Repeatable(c)) {
 			return value, err
+		}
+		if err := q.backOff(ctx, leader, try); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// awaitLeading returns when this node takes commands.
-func (q *Quorum) awaitLeading(ctx context.Context) error {
+func (q *Quorum) submit(ctx context.Context, leader leadership, c controller.Command) (any, error) {
+	if !leader.leading {
+		return q.forward(ctx, leader, c)
+	}
+	o := q.try(ctx, newCall(c))
+	return o.value, o.err
+}
+
+// awaitLeader returns when it is known who takes commands.
+func (q *Quorum) awaitLeader(ctx context.Context) (leadership, error) {
 	for {
 		q.mu.Lock()
 		leader, changed := q.leader, q.changed
 		q.mu.Unlock()
 		switch {
-		case leader.leading:
-			return nil
-		case leader.known && leader.id != q.options.NodeID:
-			return kafkaproto.ErrNotController.With("the active controller is node %d", leader.id)
 		case q.fatal.failed():
-			return errFailed
+			return leader, errFailed
+		case leader.leading, leader.known && leader.id != q.options.NodeID:
+			return leader, nil
 		}
 		if err := q.pause(ctx, changed); err != nil {
-			return err
+			return leader, err
 		}
 	}
 }
 
-func (q *Quorum) try(ctx context.Context, c *call) (any, error) {
+// leads says whether this node takes commands.
+func (q *Quorum) leads() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.leader.leading
+}
+
+// try has this node's own machine decide.
+func (q *Quorum) try(ctx context.Context, c *call) outcome {
 	select {
 	case q.driver.calls <- c:
 	case <-ctx.Done():
-		return nil, errTimeout(ctx.Err())
+		return outcome{err: errTimeout(ctx.Err())}
 	case <-q.closing:
-		return nil, errClosed
+		return outcome{err: errClosed}
 	case <-q.fatal.done:
-		return nil, errFailed
+		return outcome{err: errFailed}
 	}
 	select {
 	case o := <-c.done:
-		return o.value, o.err
+		return o
 	case <-ctx.Done():
 		if q.fs.full() {
-			return nil, errFull
+			return outcome{err: errFull}
 		}
-		return nil, errTimeout(ctx.Err())
+		return outcome{err: errTimeout(ctx.Err())}
 	case <-q.fatal.done:
-		return nil, errFailed
+		return outcome{err: errFailed}
 	case <-q.closing:
-		return nil, errClosed
+		return outcome{err: errClosed}
 	}
 }
 
@@ -192,8 +222,9 @@ func (q *Quorum) leaderMoved(leading bool, term uint64) {
 	next := leadership{leading: leading}
 	if leading {
 		next = leadership{id: q.options.NodeID, term: term, known: true, leading: true}
-	} else if _, id := q.raft.Load().LeaderWithID(); id != "" {
+	} else if address, id := q.raft.Load().LeaderWithID(); id != "" {
 		next.id, next.known = nodeOf(id)
+		next.server, next.address = string(id), string(address)
 		next.term = q.raft.Load().CurrentTerm()
 	}
 	ready := next.known && q.fsm.image.Load().ClusterID() != "" && (leading || next.id != q.options.NodeID && !q.isReady() && q.caughtUp())

@@ -65,8 +65,12 @@ func TestNodeThatMissedTheLogGetsASnapshot(t *testing.T) {
 	for i := range trailingLogs + 50 {
 		mustCreate(t, leader, fmt.Sprintf("t%d", i))
 	}
-	if err := leader.raft.Load().Snapshot().Error(); err != nil {
-		t.Fatal(err)
+	for i, q := range quorums {
+		if i != away { // whichever leads when the node comes back has cut its log
+			if err := q.raft.Load().Snapshot().Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	mustCreate(t, leader, "last")
 	back, err := Open(nodes[away].options(listenAt(t, quorums[away].options.Advertise)))
@@ -159,9 +163,6 @@ func TestThreeNodesShareOneImageAndSurviveTheirLeader(t *testing.T) {
 		rest = append(rest, q)
 		if got := awaitTopic(t, q, "a"); got.ID != made.ID {
 			t.Errorf("node %d has topic id %s, not %s", q.options.NodeID, got.ID, made.ID)
-		}
-		if err := createTopic(q, testContext(t), "b"); !errors.Is(err, kafkaproto.ErrNotController) {
-			t.Errorf("a follower said %v", err)
 		}
 	}
 	_, epoch, _ := first.Leader()

@@ -9,10 +9,11 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport is raft's network transport with two additions: it tells the stream which server it means, not only at which
-// address, and it can hand this node a message from itself.
+// transport is raft's network transport with three additions: it tells the stream which server it means, not only at which
+// address, it notes how far the logs of others are, and it can hand this node a message from itself.
 type transport struct {
 	*raft.NetworkTransport
+	progress *progress
 	messages chan raft.RPC
 	closing  chan struct{}
 	once     sync.Once
@@ -24,11 +25,12 @@ const (
 	connectionsPeer = 3
 )
 
-func newTransport(s *stream, log hclog.Logger) *transport {
+func newTransport(s *stream, p *progress, log hclog.Logger) *transport {
 	t := &transport{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: s, MaxPool: connectionsPeer, Timeout: rpcTimeout, Logger: log, MsgpackUseNewTimeFormat: true,
 		}),
+		progress: p,
 		messages: make(chan raft.RPC),
 		closing:  make(chan struct{}),
 		done:     make(chan struct{}),
@@ -57,8 +59,8 @@ func (t *transport) forward() {
 func (t *transport) Consumer() <-chan raft.RPC { return t.messages }
 
 // campaign hands this node a TimeoutNow from itself: stand for election without waiting for a leader to be silent. It is
-// for a node that is the only voter, so there is nobody to wait for: leadership takes a fraction of a millisecond, with
-// the same timeouts as in a quorum of many.
+// for a node that is the only voter, so there is nobody to wait for (leadership takes a fraction of a millisecond, with the
+// same timeouts as in a quorum of many), and for voters whose leader's process is surely dead.
 func (t *transport) campaign(id raft.ServerID, protocol raft.ProtocolVersion) {
 	request := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
 		ProtocolVersion: protocol, ID: []byte(id), Addr: []byte(t.LocalAddr()),
@@ -83,12 +85,20 @@ func exact(id raft.ServerID, target raft.ServerAddress) raft.ServerAddress {
 
 // AppendEntriesPipeline is as raft.Transport says.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	return t.NetworkTransport.AppendEntriesPipeline(id, exact(id, target))
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, exact(id, target))
+	if err != nil {
+		return nil, err
+	}
+	return t.progress.pipeline(id, p), nil
 }
 
 // AppendEntries is as raft.Transport says.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	return t.NetworkTransport.AppendEntries(id, exact(id, target), args, resp)
+	err := t.NetworkTransport.AppendEntries(id, exact(id, target), args, resp)
+	if err == nil {
+		t.progress.note(id, args, resp)
+	}
+	return err
 }
 
 // RequestVote is as raft.Transport says.
