@@ -49,6 +49,7 @@ type Start struct {
 type replica struct {
 	id     int32
 	inSync bool
+	counts bool // holds the high watermark back, though it is not in the ISR
 	ends   Ends
 }
 
@@ -93,6 +94,26 @@ func (l *Leader) Configure(r Rules) bool {
 	return l.advance()
 }
 
+// Hold names the replicas that count for the high watermark beside the ISR: they may be in it already without this leader
+// knowing, or are about to join it (ISR.Counted). They count until the next Hold, and never for min.insync.replicas. When
+// the ISR changes, Assign comes first: a replica that has just joined would else count neither here nor there for a moment. It
+// says whether the high watermark rose, because others need not be waited for any more.
+func (l *Leader) Hold(ids []int32) bool {
+	for i := range l.replicas {
+		r := &l.replicas[i]
+		r.counts = slices.Contains(ids, r.id)
+	}
+	return l.advance()
+}
+
+// Forget drops what is known of a replica whose broker has registered anew: its log may have become shorter.
+func (l *Leader) Forget(id int32) {
+	if r := l.find(id); r != nil && id != l.self {
+		r.ends = UnknownEnds
+		l.held = l.lowest(false)
+	}
+}
+
 // Report takes the ends of a replica, the leader's own among them, and says whether the high watermark rose. Reports
 // may come late and out of order: ends only rise. A replica that is not the partition's is ignored.
 func (l *Leader) Report(id int32, e Ends) bool {
@@ -102,7 +123,7 @@ func (l *Leader) Report(id int32, e Ends) bool {
 	}
 	r.ends.Written = max(r.ends.Written, e.Written)
 	r.ends.Flushed = max(r.ends.Flushed, min(e.Flushed, r.ends.Written))
-	return r.inSync && l.advance()
+	return (r.inSync || r.counts) && l.advance()
 }
 
 // HighWatermark is the end of what consumers may see. It never falls within a process.
@@ -152,7 +173,7 @@ func (l *Leader) setReplicas(a Assignment) {
 	for _, id := range a.Replicas {
 		r := replica{id: id, inSync: slices.Contains(a.ISR, id), ends: UnknownEnds}
 		if known := l.find(id); known != nil {
-			r.ends = known.ends
+			r.ends, r.counts = known.ends, known.counts
 		}
 		if r.inSync {
 			l.inSync++
@@ -162,25 +183,28 @@ func (l *Leader) setReplicas(a Assignment) {
 	l.replicas = next
 }
 
-// advance raises the high watermark to the lowest end in the ISR. With fewer members than min.insync.replicas it
-// stands still (KIP-966): what fewer replicas hold is not committed.
+// advance raises the high watermark to the lowest end in the ISR and of those who count beside it. With fewer members than
+// min.insync.replicas it stands still (KIP-966): what fewer replicas hold is not committed.
 func (l *Leader) advance() bool {
-	l.held = l.lowest()
-	if l.held <= l.high || l.underMinInSync() {
+	l.held = l.lowest(false)
+	to := l.lowest(true)
+	if to <= l.high || l.underMinInSync() {
 		return false
 	}
-	l.high = l.held
+	l.high = to
 	return true
 }
 
-// lowest is the end that every member of the ISR has reached, -1 if there is none or one is unknown.
-func (l *Leader) lowest() kafkaproto.Offset {
+// lowest is the end that every member of the ISR has reached, with beside those who count beside it too; -1 if there is
+// none or one is unknown.
+func (l *Leader) lowest(beside bool) kafkaproto.Offset {
 	lowest, found := kafkaproto.NoOffset, false
 	for i := range l.replicas {
-		if !l.replicas[i].inSync {
+		r := &l.replicas[i]
+		if !r.inSync && !(beside && r.counts) {
 			continue
 		}
-		if end := l.counts(l.replicas[i].ends); !found || end < lowest {
+		if end := l.counts(r.ends); !found || end < lowest {
 			lowest, found = end, true
 		}
 	}
