@@ -239,6 +239,7 @@ func (f *Follower) Truncated(log LocalLog) {
 
 // Restored takes a log that has changed by itself: a part that could not be read was cut off, its start was moved.
 func (f *Follower) Restored(log LocalLog) {
+	log.Flushed = max(log.Flushed, log.Start) // there is nothing below to flush
 	f.log = log
 	f.high = max(min(f.high, log.Written), log.Start)
 }

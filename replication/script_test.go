@@ -11,7 +11,7 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// The scripts in testdata tell the story of one leader each; -rewrite writes what it says.
+// The scripts in testdata/leader tell the story of one leader each; -rewrite writes what it says.
 //
 //	lead self=1 epoch=3 replicas=(1,2,3) isr=(1,2) own=written/flushed next=n [start=n] [known=n] [min=n] [durable]
 //	report id=2 ends=written/flushed
@@ -22,7 +22,7 @@ import (
 //	truncate leader=epoch@end mine=epoch@end end=n high=n
 //	epoch asked=n current=n
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/leader", func(t *testing.T, path string) {
 		var s script
 		datadriven.RunTest(t, path, s.run)
 	})
