@@ -25,11 +25,11 @@ func handleJoinGroup(s *Server, r *request) {
 		r.reply(joinRefused(req.MemberID, kafkaproto.ErrInvalidGroupID))
 		return
 	}
+	input := s.joinInput(r, req)
 	p, waits := park(r, func() kmsg.Response { return joinRefused(req.MemberID, kafkaproto.ErrNotCoordinator) })
 	if !waits {
 		return
 	}
-	input := s.joinInput(r, req)
 	r.letGo()
 	s.askGroup(req.Group, input, func(value any, err error) {
 		answer, err := answerOf[groups.JoinGroupAnswer](value, err)

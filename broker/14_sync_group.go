@@ -24,11 +24,11 @@ func handleSyncGroup(s *Server, r *request) {
 		r.reply(syncRefused(kafkaproto.ErrInvalidGroupID))
 		return
 	}
+	input := syncInput(req)
 	p, waits := park(r, func() kmsg.Response { return syncRefused(kafkaproto.ErrNotCoordinator) })
 	if !waits {
 		return
 	}
-	input := syncInput(req)
 	r.letGo()
 	s.askGroup(req.Group, input, func(value any, err error) {
 		answer, err := answerOf[groups.SyncGroupAnswer](value, err)

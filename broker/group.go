@@ -51,7 +51,8 @@ type parked struct {
 	answered atomic.Bool
 }
 
-// park makes r wait. left is the answer for the case that it can wait no longer, in which the caller has nothing to do.
+// park makes r wait. left is the answer for the case that it can wait no longer, in which the caller has nothing to do. From here on
+// the request's frame may be given back at any time: what is needed of it must have been copied.
 func park(r *request, left func() kmsg.Response) (p *parked, waits bool) {
 	p = &parked{r: r}
 	leave := func() { p.reply(left()) }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -515,5 +516,45 @@ func TestOffsetsOfADeletedTopicGoToo(t *testing.T) {
 	must(t, err)
 	if got := b.committed(c, "g", "other", 0); got != -1 {
 		t.Errorf("committed %d", got)
+	}
+}
+
+// drainingRand has the broker drain while a handler asks for randomness, and writes over the memory that this gave back.
+type drainingRand struct {
+	env.Rand
+	drain func()
+}
+
+func (r drainingRand) Read(p []byte) {
+	r.drain()
+	r.Rand.Read(p)
+}
+
+// A drain may answer a request while its handler still reads the frame.
+func TestWhatAMemberSaysIsReadBeforeADrainCanGiveItsFrameBack(t *testing.T) {
+	said := make(chan string, 1)
+	b := startFakeGroups(t, &fakeGroups{submit: func(_ int32, in any, _ func(any, error)) {
+		said <- string(in.(groups.JoinGroup).Protocols[0].Metadata)
+	}})
+	b.server.env.Rand = drainingRand{b.env.Rand, func() {
+		for c := range b.server.conns {
+			c.drain()
+		}
+		for range 10 {
+			copy(getBuffer(1<<minBufferBits), bytes.Repeat([]byte("X"), 1<<minBufferBits))
+		}
+	}}
+	req := joinRequest(5, "g", "", "range")
+	req.Protocols[0].Metadata = []byte("mine")
+	c := b.dial()
+	resp := c.receive(c.send(req), req).(*kmsg.JoinGroupResponse)
+	mustBeCode(t, "join", resp.ErrorCode, kafkaproto.ErrNotCoordinator)
+	must(t, b.server.Drain(t.Context())) // the handler has ended
+	select {
+	case got := <-said:
+		if got != "mine" {
+			t.Errorf("the member says %q", got)
+		}
+	default: // it was answered, and so it isn't asked for
 	}
 }
