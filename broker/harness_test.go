@@ -146,14 +146,14 @@ func (b *testBroker) followGroups() func(*controller.Image, controller.Changes) 
 	last := controller.NewImage()
 	return func(next *controller.Image, c controller.Changes) {
 		b.groups.Apply(next, c)
-		var gone []string
+		var gone groups.TopicsDeleted
 		for t := range last.Topics() {
 			if _, ok := next.TopicByID(t.ID); !ok {
-				gone = append(gone, t.Name)
+				gone.Topics, gone.IDs = append(gone.Topics, t.Name), append(gone.IDs, t.ID)
 			}
 		}
-		if len(gone) > 0 {
-			b.groups.Tell(groups.TopicsDeleted{Topics: gone})
+		if len(gone.Topics) > 0 {
+			b.groups.Tell(gone)
 		}
 		last = next
 	}

@@ -47,31 +47,33 @@ func (n *Node) follow() func(*controller.Image, controller.Changes) {
 		n.configure(next, c)
 		n.manager.Apply(next, c)
 		n.groups.Apply(next, c)
-		if gone := deletedTopics(last, next, c); len(gone) > 0 {
-			n.groups.Tell(groups.TopicsDeleted{Topics: gone})
+		if gone := deletedTopics(last, next, c); len(gone.Topics) > 0 {
+			n.groups.Tell(gone)
 		}
 		last = next
 	}
 }
 
-// deletedTopics names the topics that an image has no more.
-func deletedTopics(last, next *controller.Image, c controller.Changes) (gone []string) {
+// deletedTopics names the topics that an image has no more. Their ids go along: a topic that was made anew under the same
+// name may have offsets before the coordinators hear of this.
+func deletedTopics(last, next *controller.Image, c controller.Changes) (gone groups.TopicsDeleted) {
 	if last == nil {
-		return nil
+		return gone
+	}
+	look := func(t *controller.Topic) {
+		if _, still := next.TopicByID(t.ID); !still {
+			gone.Topics, gone.IDs = append(gone.Topics, t.Name), append(gone.IDs, t.ID)
+		}
 	}
 	if c.All {
 		for t := range last.Topics() {
-			if _, ok := next.TopicByID(t.ID); !ok {
-				gone = append(gone, t.Name)
-			}
+			look(t)
 		}
 		return gone
 	}
 	for _, id := range c.Topics {
 		if t, ok := last.TopicByID(id); ok {
-			if _, still := next.TopicByID(id); !still {
-				gone = append(gone, t.Name)
-			}
+			look(t)
 		}
 	}
 	return gone

@@ -242,8 +242,12 @@ func TestDeletedTopicsAreFoundInEveryKindOfChange(t *testing.T) {
 		{"a deletion", image("a", "b"), image("b"), controller.Changes{Topics: []kafkaproto.TopicID{id('a'), id('b')}}, "[a]"},
 		{"a creation", image("a"), image("a", "b"), controller.Changes{Topics: []kafkaproto.TopicID{id('b')}}, "[]"},
 	} {
-		if got := fmt.Sprint(deletedTopics(c.last, c.next, c.changes)); got != c.want {
+		gone := deletedTopics(c.last, c.next, c.changes)
+		if got := fmt.Sprint(gone.Topics); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+		if len(gone.Topics) > 0 && (len(gone.IDs) != 1 || gone.IDs[0] != id('a')) {
+			t.Errorf("%s: the ids are %v", c.what, gone.IDs)
 		}
 	}
 }
