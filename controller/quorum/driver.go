@@ -322,6 +322,7 @@ func (d *driver) land(r *round) {
 		return
 	}
 	d.q.committed(r)
+	d.nudge()
 	if d.machine == nil {
 		d.answer(r, r.future.Index())
 		d.reconsider()
@@ -330,6 +331,15 @@ func (d *driver) land(r *round) {
 	d.machine.Committed(d.q.fsm.image.Load())
 	d.leading = true
 	d.answer(r, r.future.Index())
+}
+
+// nudge lets followers know at once what is committed: raft tells them with the next entry, or up to twice commitTimeout
+// later. Where nothing else is about to be decided, an empty entry is that next one.
+func (d *driver) nudge() {
+	members := d.q.raft.Load().GetConfiguration()
+	if len(d.calls) == 0 && members.Error() == nil && len(members.Configuration().Servers) > 1 {
+		d.q.raft.Load().Barrier(0)
+	}
 }
 
 // crash ends a round that failed. What the machine believed is void, so it starts anew if this node still leads.

@@ -20,7 +20,9 @@ const (
 	heartbeatTimeout = 250 * time.Millisecond
 	electionTimeout  = 250 * time.Millisecond
 	leaseTimeout     = 125 * time.Millisecond
-	commitTimeout    = 5 * time.Millisecond
+	// commitTimeout is also how often an idle leader writes to each follower: at 5 ms, a tenth of a core for two of them. See
+	// driver.nudge for what makes commits known sooner.
+	commitTimeout = 50 * time.Millisecond
 
 	snapshotInterval  = 30 * time.Second
 	snapshotThreshold = 4096     // entries since the last snapshot
