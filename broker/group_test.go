@@ -558,3 +558,20 @@ func TestWhatAMemberSaysIsReadBeforeADrainCanGiveItsFrameBack(t *testing.T) {
 	default: // it was answered, and so it isn't asked for
 	}
 }
+
+// More partitions would give groups other coordinators, which know nothing of them.
+func TestCoordinatorsTopicsDoNotGrow(t *testing.T) {
+	b := startGroups(t)
+	c := b.dial()
+	for i := range 10 {
+		b.mustCommit(c, fmt.Sprint("g", i), "t", 0, int64(i))
+	}
+	resp := ask[*kmsg.CreatePartitionsResponse](c, growRequest(3, grow(offsetsTopic, 5)))
+	mustBeCode(t, "grow", resp.Topics[0].ErrorCode, kafkaproto.ErrInvalidPartitions)
+	b.awaitGroups()
+	for i := range 10 {
+		if got := b.committed(c, fmt.Sprint("g", i), "t", 0); got != int64(i) {
+			t.Errorf("g%d has committed %d", i, got)
+		}
+	}
+}

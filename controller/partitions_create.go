@@ -40,7 +40,8 @@ func (d *decision) createPartitions(c CreatePartitions) ([]CreatePartitionsAnswe
 	return answers, nil
 }
 
-// grow adds partitions to one topic; left is how many the request may still add.
+// grow adds partitions to one topic, but not to those of coordinators, whose keys would then belong to other partitions than
+// those which know them (Kafka lets that happen); left is how many the request may still add.
 func (d *decision) grow(c CreatePartitionsTopic, circle *ring, left *int) error {
 	t, ok := d.img.Topic(c.Name)
 	if !ok {
@@ -53,6 +54,8 @@ func (d *decision) grow(c CreatePartitionsTopic, circle *ring, left *int) error 
 		return kafkaproto.ErrInvalidPartitions.With("Topic already has %d partition(s).", have)
 	case more < 0:
 		return kafkaproto.ErrInvalidPartitions.With("The topic %s currently has %d partition(s); %d would not be an increase.", c.Name, have, c.Count)
+	case InternalTopic(c.Name):
+		return kafkaproto.ErrInvalidPartitions.With("The number of partitions of %s says which of them holds a group or a transaction; it can't be changed.", c.Name)
 	case more > *left:
 		return kafkaproto.ErrPolicyViolation.With("Excessively large number of partitions per request.")
 	}
