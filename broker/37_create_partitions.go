@@ -4,6 +4,7 @@ package broker
 //
 // The count is the total. Assignments of the new partitions may be given; null lets the controller place them. Every
 // topic gets a row in the answer, a name that is there twice gets one with INVALID_REQUEST.
+// The topics of coordinators don't grow (INVALID_PARTITIONS), because their keys would move to other partitions.
 //
 // Not done: quotas of partition creation, so the throttle time is always 0.
 
