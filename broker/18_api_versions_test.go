@@ -140,7 +140,7 @@ func TestFinalizedFeaturesAndTheirEpochComeFromTheMetadata(t *testing.T) {
 	for _, f := range resp.FinalizedFeatures {
 		got[f.Name] = f.MaxVersionLevel
 	}
-	if len(got) != 2 || got["metadata.version"] != 30 || got["kraft.version"] != 1 {
+	if len(got) != 3 || got["metadata.version"] != 30 || got["kraft.version"] != 1 || got["eligible.leader.replicas.version"] != 1 {
 		t.Errorf("finalized: %v", got)
 	}
 	if resp.FinalizedFeaturesEpoch != b.quorum.Image().FeaturesEpoch() || resp.FinalizedFeaturesEpoch < 0 {

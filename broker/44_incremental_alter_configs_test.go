@@ -213,7 +213,7 @@ func TestDynamicBrokerConfigsReachTopicsWithoutTheirOwn(t *testing.T) {
 	if got := shownRow(c.describe(topicType, "t")["max.message.bytes"]); got != want {
 		t.Error(got)
 	}
-	if got := c.describe(brokerType, ""); len(got) != 1 || shownRow(got["message.max.bytes"]) != "1000 DYNAMIC_DEFAULT_BROKER message.max.bytes=1000/DYNAMIC_DEFAULT_BROKER" {
+	if got := c.describe(brokerType, ""); len(got) != 2 || shownRow(got["min.insync.replicas"]) != "1 DYNAMIC_DEFAULT_BROKER min.insync.replicas=1/DYNAMIC_DEFAULT_BROKER" || shownRow(got["message.max.bytes"]) != "1000 DYNAMIC_DEFAULT_BROKER message.max.bytes=1000/DYNAMIC_DEFAULT_BROKER" {
 		t.Errorf("%+v", got)
 	}
 	c.mustChange(changeConfig(brokerType, "1", opDelete, "message.max.bytes", nil), changeConfig(brokerType, "", opDelete, "message.max.bytes", nil))

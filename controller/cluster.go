@@ -9,6 +9,7 @@ func (d *decision) createCluster(c CreateCluster) (string, error) {
 	}
 	id := base64.RawURLEncoding.EncodeToString(c.ID[:])
 	d.emit(&ClusterCreated{ClusterID: id})
+	d.prepareEligibleReplicas()
 	epoch := d.img.featuresEpoch
 	for _, f := range SupportedFeatures() {
 		if f.Initial > 0 {

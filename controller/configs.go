@@ -39,6 +39,9 @@ func (d *decision) changeConfigs(c ChangeConfigs) ([]ChangeConfigsAnswer, error)
 	if c.ValidateOnly {
 		d.events = nil
 	}
+	if err := d.dropNeedlessELR(); err != nil {
+		return nil, err
+	}
 	return answers, d.electWhereAllowedNow()
 }
 
@@ -176,7 +179,15 @@ func (d *decision) checkConfigs(id ConfigResource, now, next map[string]string) 
 	case TopicConfig:
 		return validateTopicConfigs(changed, next)
 	case BrokerConfig:
-		if id.Name != "" && slices.Contains(changed, "min.insync.replicas") && d.img.Features()[EligibleReplicas] > 0 {
+		if d.img.Features()[EligibleReplicas] == 0 {
+			return nil
+		}
+		_, had := now[minISR]
+		_, has := next[minISR]
+		if id.Name == "" && had && !has {
+			return kafkaproto.ErrInvalidConfig.With("Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
+		}
+		if id.Name != "" && slices.Contains(changed, minISR) {
 			return kafkaproto.ErrInvalidConfig.With("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
 		}
 	case ClientMetricsConfig:

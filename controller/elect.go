@@ -66,7 +66,7 @@ type topicRules struct {
 
 func rulesOf(img *Image, d Defaults, t *Topic) topicRules {
 	r := topicRules{minISR: max(1, d.MinInSyncReplicas), unclean: d.UncleanElection}
-	if n, err := strconv.Atoi(dynamic(img, t.Name, "min.insync.replicas")); err == nil {
+	if n, err := strconv.Atoi(dynamic(img, t.Name, minISR)); err == nil {
 		r.minISR = max(1, n)
 	}
 	if b, err := strconv.ParseBool(dynamic(img, t.Name, uncleanElection)); err == nil {
@@ -93,6 +93,9 @@ func (e election) next(p *Partition, rules topicRules) *Partition {
 	}
 	if n.Leader != NoLeader && !slices.Contains(n.ISR, n.Leader) {
 		n.ISR, n.ELR, n.LastKnownELR = []int32{n.Leader}, without(n.ELR, n.Leader), nil
+		if len(n.ISR) >= min(rules.minISR, len(n.Replicas)) {
+			n.ELR = nil // it may acknowledge from here on what those in the ELR lack
+		}
 	}
 	restarted := e.returning != NoLeader && n.Leader == e.returning
 	if n.Leader != p.Leader || restarted {

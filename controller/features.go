@@ -29,7 +29,7 @@ const (
 // SupportedFeatures lists what ApiVersions advertises, by name.
 func SupportedFeatures() []Feature {
 	return []Feature{
-		{EligibleReplicas, 0, 1, 0},
+		{EligibleReplicas, 0, 1, 1},
 		{GroupVersion, 0, 1, 0},
 		{KRaftVersion, 0, 1, 1},
 		{MetadataVersion, metadataVersion33IV3, metadataVersion43IV0, metadataVersion43IV0},
@@ -60,6 +60,9 @@ func (d *decision) updateFeatures(c UpdateFeatures) error {
 			return err
 		}
 		if d.img.features[u.Name] != u.Level {
+			if u.Name == EligibleReplicas && u.Level > 0 {
+				d.prepareEligibleReplicas()
+			}
 			epoch++
 			d.emit(&FeatureChanged{Name: u.Name, Level: u.Level, Epoch: epoch})
 		}

@@ -14,14 +14,13 @@ const probeInterval = 100 * time.Millisecond
 
 // founders are the members that an empty directory starts with: this node alone if no other voter is named. Else all named
 // voters are asked who they are until every one has answered; as each asks all others, all end with the same list and may
-// write it independently. Where one of them has a cluster already, and this node is in it, there is nothing to write: the
-// leader will send it. Errors: the quorum is one that this node does not belong to.
+// write it independently. Where one of them has a cluster already, there is nothing to write: this node is in it, or
+// asks to be (join.go), and the leader will send it. Errors: an address is that of another node.
 func (q *Quorum) founders() ([]raft.Server, error) {
 	self := raft.Server{Suffrage: raft.Voter, ID: q.id, Address: raft.ServerAddress(q.options.Advertise)}
 	var servers []raft.Server
 	for _, v := range q.options.Voters {
 		if v.NodeID == q.options.NodeID {
-			self.Address = raft.ServerAddress(v.Address) // as the others write it
 			continue
 		}
 		answer, err := q.probe(v)
@@ -29,10 +28,7 @@ func (q *Quorum) founders() ([]raft.Server, error) {
 			return nil, err
 		}
 		if answer.ClusterID != "" {
-			if answer.Member {
-				return nil, nil
-			}
-			return nil, fmt.Errorf("node %d at %s belongs to cluster %s, and this node (%s) does not", v.NodeID, v.Address, answer.ClusterID, q.id)
+			return nil, nil
 		}
 		servers = append(servers, raft.Server{
 			Suffrage: raft.Voter, ID: raft.ServerID(answer.serverID()), Address: raft.ServerAddress(v.Address),

@@ -40,13 +40,18 @@ func Open(o Options) (*Quorum, error) {
 	if o.Advertise == "" && o.Listener != nil {
 		o.Advertise = o.Listener.Addr().String()
 	}
+	for _, v := range o.Voters {
+		if v.NodeID == o.NodeID {
+			o.Advertise = v.Address // as the others have it
+		}
+	}
 	if o.Listener == nil {
 		return nil, errors.New("quorum: no cluster listener")
 	}
 	q := &Quorum{
 		options: o, id: raft.ServerID(serverID(o.NodeID, o.DirectoryID)),
 		fatal: newFatal(o.OnFatal, o.Logger), closing: make(chan struct{}), changed: make(chan struct{}),
-		served: map[*served]bool{},
+		served: map[*served]bool{}, joining: make(chan struct{}, 1),
 	}
 	q.submits = &links{q: q, purpose: purposeAsk}
 	q.alive = &links{q: q, purpose: purposeAlive, broken: func(server, address string) {
@@ -137,6 +142,9 @@ func (q *Quorum) startRaft() error {
 	r.RegisterObserver(raft.NewObserver(q.driver.observed, false, nil))
 	q.running.Add(1)
 	go q.driver.run()
+	if via := q.others(); len(via) > 0 {
+		q.spawn(func() { q.join(via) })
+	}
 	members := r.GetConfiguration()
 	if members.Error() == nil && onlyVoter(members.Configuration(), q.id) {
 		q.transport.campaign(q.id, config.ProtocolVersion)
@@ -152,12 +160,26 @@ func (q *Quorum) bootstrap() error {
 	if any, err := q.snapshots.any(); err != nil || any {
 		return errors.Join(err, fmt.Errorf("%s has a snapshot but no log", q.options.Dir))
 	}
+	if len(q.options.Join) > 0 {
+		return nil
+	}
 	servers, err := q.founders()
 	if err != nil || servers == nil {
 		return err
 	}
 	q.store.bootstrap(raft.Configuration{Servers: servers})
 	return nil
+}
+
+// others are the members that a node may have to ask to be taken in.
+func (q *Quorum) others() []string {
+	addresses := slices.Clone(q.options.Join)
+	for _, v := range q.options.Voters {
+		if v.NodeID != q.options.NodeID {
+			addresses = append(addresses, v.Address)
+		}
+	}
+	return addresses
 }
 
 func onlyVoter(c raft.Configuration, id raft.ServerID) bool {

@@ -30,6 +30,10 @@ type Options struct {
 	Listener    net.Listener // cluster listener, owned by the quorum from here on
 	Advertise   string       // host:port at which other nodes reach Listener; its own address if empty
 	Voters      []Voter      // empty: just this one
+	// Join names members of a cluster, host:port of their cluster listeners, that this node asks to be taken in. A directory
+	// that is in a quorum already stays in it.
+	Join     []string
+	Observer bool // don't vote, only follow
 	// ClusterID is the id of a cluster that this node would be the first leader of, from meta.properties of a directory
 	// whose metadata was lost. Empty: a new one.
 	ClusterID string
@@ -67,6 +71,7 @@ type Quorum struct {
 	submits   *links // to the active controller, for commands
 	alive     *links // and for heartbeats
 	progress  progress
+	joining   chan struct{} // held while a node is taken in
 
 	closing chan struct{}
 	once    sync.Once
@@ -79,6 +84,7 @@ type Quorum struct {
 	served  map[*served]bool // connections of other members
 	ended   bool             // closing has begun: nothing new starts
 	lease   time.Time
+	since   time.Time // when this node became the leader
 }
 
 // leadership is who leads, as far as this node knows.
@@ -237,6 +243,9 @@ func (q *Quorum) leaderMoved(leading bool, term uint64) {
 		q.feed.open()
 	}
 	told := next.known && (next.id != q.leader.id || next.term != q.leader.term)
+	if leading && !q.leader.leading {
+		q.since = q.options.Env.Clock.Now()
+	}
 	q.leader, q.ready = next, q.ready || ready
 	close(q.changed)
 	q.changed = make(chan struct{})

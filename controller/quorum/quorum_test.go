@@ -133,7 +133,7 @@ func TestNewQuorumOfOneLeadsAtOnceAndMakesACluster(t *testing.T) {
 	if len(img.ClusterID()) != 22 {
 		t.Errorf("cluster id %q", img.ClusterID())
 	}
-	if img.Features()[controller.MetadataVersion] != 30 || img.Features()[controller.KRaftVersion] != 1 || len(img.Features()) != 2 {
+	if img.Features()[controller.MetadataVersion] != 30 || img.Features()[controller.KRaftVersion] != 1 || img.Features()[controller.EligibleReplicas] != 1 || len(img.Features()) != 3 {
 		t.Errorf("features %v", img.Features())
 	}
 	if id, epoch, ok := q.Leader(); id != 1 || epoch < 1 || !ok {
