@@ -71,9 +71,11 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
 	n.ending, n.end = context.WithCancelCause(context.Background())
-	for _, step := range []func(context.Context) error{
-		n.openDirectory, n.openQuorum, n.bind, n.register, n.serve,
-	} {
+	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.bind, n.register, n.serve}
+	if !set.broker {
+		steps = []func(context.Context) error{n.openDirectory, n.openQuorum, n.bind, n.serveController}
+	}
+	for _, step := range steps {
 		ctx, cancel := context.WithTimeout(ctx, startTimeout)
 		err := step(ctx)
 		cancel()
@@ -129,7 +131,7 @@ func (n *Node) openQuorum(ctx context.Context) error {
 	}
 	n.quorum, err = quorum.Open(quorum.Options{
 		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dir.ID(), Listener: l,
-		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
+		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Join: n.set.join, Observer: !n.set.controller, Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
 		Events: n.metrics.QuorumEvents(), Logger: n.log,
 		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
 	})
@@ -236,13 +238,28 @@ func (n *Node) serve(context.Context) error {
 		Engine: n.engine.Stats, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
 		Groups: n.countGroups,
 	})
+	n.serveAdmin()
+	close(n.ready)
+	return nil
+}
+
+// serveController is what a node has to do that is no broker: its part of the quorum works already.
+func (n *Node) serveController(context.Context) error {
+	n.metrics.Watch(telemetry.Source{
+		Engine: n.engine.Stats, Partitions: func() int { return 0 }, Controller: n.quorum.Leader,
+		Groups: func() map[string]int { return nil },
+	})
+	n.serveAdmin()
+	close(n.ready)
+	return nil
+}
+
+func (n *Node) serveAdmin() {
 	if n.adminLis != nil {
 		n.admin = admin.New(admin.Options{Logger: n.log, Metrics: n.metrics.Handler(), Alive: n.alive, Ready: n.serving})
 		n.running.Go(func() { n.admin.Serve(n.adminLis) })
 		n.log.Info("listening", "listener", "ADMIN", "address", n.adminLis.Addr().String())
 	}
-	close(n.ready)
-	return nil
 }
 
 // alive is the answer to /healthz.
@@ -265,8 +282,13 @@ func (n *Node) serving() error {
 	}
 }
 
-// Addr is the address of the first client listener.
-func (n *Node) Addr() string { return n.clients[0].Addr().String() }
+// Addr is the address of the first client listener; empty if there is none, on a node that is no broker.
+func (n *Node) Addr() string {
+	if len(n.clients) == 0 {
+		return ""
+	}
+	return n.clients[0].Addr().String()
+}
 
 // AdminAddr is the address of the admin listener; empty if there is none.
 func (n *Node) AdminAddr() string {

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/streambus/streambus/config"
@@ -15,16 +16,19 @@ import (
 
 // settings is what the parts of a node take from its configuration, checked.
 type settings struct {
-	nodeID    int32
-	dir       string
-	listeners []config.Listener
-	cluster   config.Listener
-	admin     string // empty: none
-	rack      *string
-	beat      time.Duration
-	defaults  controller.Defaults
-	voters    []quorum.Voter
-	noRaft    bool // unsafe.allow.empty.metadata
+	nodeID     int32
+	dir        string
+	listeners  []config.Listener
+	cluster    config.Listener
+	admin      string // empty: none
+	rack       *string
+	beat       time.Duration
+	defaults   controller.Defaults
+	voters     []quorum.Voter
+	join       []string // cluster listeners of members to join
+	broker     bool     // holds partitions
+	controller bool     // votes on metadata, if there is room
+	noRaft     bool     // unsafe.allow.empty.metadata
 }
 
 func readSettings(c *config.Config) (settings, error) {
@@ -52,10 +56,7 @@ func readSettings(c *config.Config) (settings, error) {
 	if s.dir, err = oneDirectory(c); err != nil {
 		return s, err
 	}
-	if s.voters, err = voters(c); err != nil {
-		return s, err
-	}
-	if err = aloneIfJoining(c); err != nil {
+	if err = s.members(c); err != nil {
 		return s, err
 	}
 	if s.listeners, err = c.Listeners(); err != nil {
@@ -87,30 +88,34 @@ func oneDirectory(c *config.Config) (string, error) {
 	return dirs[0], nil
 }
 
-// voters are the first members of the metadata quorum, as controller.quorum.voters names them.
-func voters(c *config.Config) ([]quorum.Voter, error) {
+// members finds the other nodes: the first voters, if this node is one of them, else the addresses of nodes to join, be they
+// named for that or as voters.
+func (s *settings) members(c *config.Config) error {
 	named, err := c.Voters()
-	if err != nil {
-		return nil, err
-	}
-	var out []quorum.Voter
-	for _, v := range named {
-		out = append(out, quorum.Voter{NodeID: v.ID, Address: v.Addr})
-	}
-	return out, nil
-}
-
-// aloneIfJoining refuses what is not served yet.
-func aloneIfJoining(c *config.Config) error {
-	others, err := c.Join()
 	if err != nil {
 		return err
 	}
-	if len(others) > 0 {
-		return errors.New("controller.quorum.bootstrap.servers (--join) names other nodes; a quorum of one is served so far")
+	if s.join, err = c.Join(); err != nil {
+		return err
 	}
-	if roles := c.List("process.roles"); len(roles) == 1 {
-		return fmt.Errorf("process.roles is %s alone; a node that is broker and controller is served so far", roles[0])
+	if slices.ContainsFunc(named, func(v config.Voter) bool { return v.ID == s.nodeID }) {
+		s.join = nil
+		for _, v := range named {
+			s.voters = append(s.voters, quorum.Voter{NodeID: v.ID, Address: v.Addr})
+		}
+	}
+	for _, v := range named {
+		if s.voters == nil && !slices.Contains(s.join, v.Addr) {
+			s.join = append(s.join, v.Addr)
+		}
+	}
+	roles := c.List("process.roles")
+	s.broker, s.controller = slices.Contains(roles, "broker"), slices.Contains(roles, "controller")
+	switch {
+	case !s.controller && len(s.voters) > 0:
+		return errors.New("process.roles is broker alone, and controller.quorum.voters names this node")
+	case !s.controller && len(s.join) == 0:
+		return errors.New("process.roles is broker alone: controller.quorum.bootstrap.servers (--join) must name nodes that are controllers")
 	}
 	return nil
 }

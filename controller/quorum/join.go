@@ -35,6 +35,8 @@ func (q *Quorum) join(addresses []string) {
 		err := q.joinBy(address)
 		if errors.Is(err, kafkaproto.ErrDuplicateBrokerRegistration) || errors.Is(err, errRefused) {
 			q.options.Logger.Error("this node may not join the cluster", "member", address, "error", err)
+			q.refuse(err)
+			return
 		} else if err != nil && try%50 == 0 {
 			q.options.Logger.Info("waiting for a member to join", "member", address, "error", err)
 		}
@@ -42,6 +44,15 @@ func (q *Quorum) join(addresses []string) {
 			return
 		}
 	}
+}
+
+// refuse has WaitReady fail.
+func (q *Quorum) refuse(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refused = err
+	close(q.changed)
+	q.changed = make(chan struct{})
 }
 
 // joined says whether the log of the quorum, as far as this node has it, has this node as it is now.

@@ -102,6 +102,19 @@ func TestNodeIDOfALivingMemberIsNotGivenAway(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	awaitMembers(t, leader, 3, 0)
+	twins := joiner(t, member.options.NodeID, leader, func(o *Options) { o.DirectoryID[2] = 99 })
+	if err := twins.WaitReady(testContext(t)); !errors.Is(err, kafkaproto.ErrDuplicateBrokerRegistration) {
+		t.Errorf("the twin was told %v", err)
+	}
+}
+
+func TestNodeOfAnotherClusterDoesNotJoin(t *testing.T) {
+	first := ready(t, newTestNode(t, env.NewMem()).open())
+	stranger := joiner(t, 2, first, func(o *Options) { o.ClusterID = "AQIDAAAAAAAAAAAAAAAAAA" })
+	if err := stranger.WaitReady(testContext(t)); !errors.Is(err, errRefused) {
+		t.Errorf("%v", err)
+	}
+	awaitMembers(t, first, 1, 0)
 }
 
 func TestMemberIsFoundUnderItsNewAddress(t *testing.T) {

@@ -196,6 +196,9 @@ func onlyVoter(c raft.Configuration, id raft.ServerID) bool {
 // hello is what this node says of itself on the cluster listener.
 func (q *Quorum) hello(caller string) hello {
 	h := hello{ClusterID: q.fsm.image.Load().ClusterID(), NodeID: q.options.NodeID, DirectoryID: q.options.DirectoryID}
+	if caller == "" && h.ClusterID == "" {
+		h.ClusterID = q.options.ClusterID // of the data directory: nobody else's cluster may take it in
+	}
 	if r := q.raft.Load(); r != nil && caller != "" {
 		members := r.GetConfiguration() // of this moment, without a round
 		h.Member = members.Error() == nil && slices.ContainsFunc(members.Configuration().Servers, func(s raft.Server) bool {

@@ -83,6 +83,7 @@ type Quorum struct {
 	ready   bool
 	served  map[*served]bool // connections of other members
 	ended   bool             // closing has begun: nothing new starts
+	refused error            // why no member takes this node in
 	lease   time.Time
 	since   time.Time // when this node became the leader
 }
@@ -199,12 +200,15 @@ func (q *Quorum) Leader() (id, epoch int32, ok bool) {
 }
 
 // WaitReady returns when a leader is known, everything committed before is applied here and every watcher so far has had its
-// first look.
+// first look. It fails where the cluster that this node was to join does not want it.
 func (q *Quorum) WaitReady(ctx context.Context) error {
 	for {
 		q.mu.Lock()
-		ready, changed := q.ready, q.changed
+		ready, changed, refused := q.ready, q.changed, q.refused
 		q.mu.Unlock()
+		if refused != nil {
+			return refused
+		}
 		if ready {
 			if err := q.feed.wait(ctx, q.fsm.image.Load().LastIndex()); err != nil {
 				return errTimeout(err)
