@@ -191,6 +191,22 @@ func (l *Log) LatestEpoch() (kafkaproto.LeaderEpoch, kafkaproto.Offset) {
 	return l.epochs().latest()
 }
 
+// LastRecordEpoch is the leader epoch of the last record below the written end, -1 if there is none: not that of a leader who
+// has written nothing, which LatestEpoch is.
+func (l *Log) LastRecordEpoch() kafkaproto.LeaderEpoch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.start >= l.written || l.load() != nil {
+		return kafkaproto.NoLeaderEpoch
+	}
+	for t := l.epochs(); len(t) > 0; t = t[:len(t)-1] {
+		if epoch, start := t.latest(); start < l.written {
+			return epoch
+		}
+	}
+	return kafkaproto.NoLeaderEpoch
+}
+
 // EndOfEpoch is the largest leader epoch that is not above the one asked for, with the offset where it ended (KIP-101):
 // the end of the log for the last epoch; -1 and -1 for an epoch above all.
 func (l *Log) EndOfEpoch(epoch kafkaproto.LeaderEpoch) (kafkaproto.LeaderEpoch, kafkaproto.Offset) {

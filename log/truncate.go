@@ -9,11 +9,19 @@ import (
 
 // Truncate cuts the log so that it ends at to or, if to lies inside a batch or behind offsets without a record, where the
 // last whole batch below ends (or at the log's start). What is cut off is never changed on disk: a control record says that it is void. Returns when that is written, under FlushAlways durable.
-// Nothing may append to the log meanwhile. Cutting at or behind the end does nothing; below the start it is an error.
+// Nothing may append to the log meanwhile. Cutting at the end takes away an epoch that begins there, as Kafka does: a leader
+// that wrote nothing in it must not tell as a follower that it has it. Cutting behind the end does nothing; below the start it
+// is an error.
 func (l *Log) Truncate(to kafkaproto.Offset) error {
 	return l.control(func() bool { return true }, func() ([]byte, error) {
-		if to >= l.next {
+		if to > l.next {
 			return nil, nil
+		}
+		if to == l.next {
+			if epoch, start := l.epochs().latest(); epoch < 0 || start < to {
+				return nil, nil
+			}
+			return appendControlInt(nil, ctlTruncate, l.id, int64(to)), nil
 		}
 		if to < l.start {
 			return nil, kafkaproto.ErrOffsetOutOfRange.With("log %s can't be cut to %d, it starts at %d", l.id, to, l.start)
@@ -167,6 +175,9 @@ func (l *Log) find(o offset) (entry, bool, error) {
 // applyTruncate cuts the log at to, which is a batch's edge. The lock is held.
 func (l *Log) applyTruncate(to offset) error {
 	if to >= l.written {
+		if epoch, start := l.state.epochs.latest(); epoch >= 0 && start >= to {
+			l.state.epochs, l.changes.state = l.state.epochs.truncate(to), true
+		}
 		return nil
 	}
 	e, ok, err := l.find(to)
