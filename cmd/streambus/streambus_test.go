@@ -343,3 +343,18 @@ func damage(t *testing.T, dir string) {
 		}
 	}
 }
+
+// A topic with replicas elsewhere would take no record with acks=all while records are not replicated.
+func TestOtherNodesAreRefusedWhileRecordsAreNotReplicated(t *testing.T) {
+	for _, set := range []string{
+		"controller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:9094", "controller.quorum.bootstrap.servers=127.0.0.1:9094", "process.roles=broker",
+	} {
+		cfg, _, err := config.Load(config.Sources{Set: []string{set, "log.dirs=" + t.TempDir()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := startNode(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not replicated yet") {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
