@@ -383,7 +383,7 @@ func (d *driver) fail(r *round, err error) {
 // through no log, so that this node still leads has to be made sure of: a heartbeat that was answered is a lease.
 func (d *driver) answer(r *round, index uint64) {
 	d.q.spawn(func() {
-		if len(r.events) == 0 && d.q.raft.Load().VerifyLeader().Error() != nil {
+		if len(r.events) == 0 && !d.q.verified() {
 			d.fail(r, errRetry)
 			return
 		}
@@ -403,6 +403,19 @@ func (d *driver) answer(r *round, index uint64) {
 			}
 		}
 	})
+}
+
+// verified says whether a majority still takes this node for the leader. raft may never answer one who asks while it shuts
+// down.
+func (q *Quorum) verified() bool {
+	answer := make(chan error, 1)
+	go func() { answer <- q.raft.Load().VerifyLeader().Error() }()
+	select {
+	case err := <-answer:
+		return err == nil
+	case <-q.closing:
+		return false
+	}
 }
 
 // errTimeout is what a caller gets whose time ran out; what it asked for may happen yet.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,10 +23,35 @@ type testNode struct {
 	voters []Voter
 	change func(*Options)
 	fatal  chan error
+	log    *testLog
+}
+
+// testLog shows what a node says with its test, and drops what raft's connections say after its end.
+type testLog struct {
+	mu   sync.Mutex
+	t    *testing.T
+	over bool
+}
+
+func (l *testLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return len(p), nil
+	}
+	return l.t.Output().Write(p)
+}
+
+func (l *testLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
 }
 
 func newTestNode(t *testing.T, fs env.FS) *testNode {
-	return &testNode{t: t, fs: fs, id: 1, fatal: make(chan error, 1)}
+	log := &testLog{t: t}
+	t.Cleanup(log.end)
+	return &testNode{t: t, fs: fs, id: 1, fatal: make(chan error, 1), log: log}
 }
 
 func (n *testNode) options(l net.Listener) Options {
@@ -34,7 +60,7 @@ func (n *testNode) options(l net.Listener) Options {
 	o := Options{
 		Env: e, Dir: "data/raft", NodeID: n.id, DirectoryID: [16]byte{byte(n.id), 7}, Listener: l, Voters: n.voters,
 		Defaults: controller.Defaults{NumPartitions: 1, ReplicationFactor: 1},
-		Logger:   slog.New(slog.NewTextHandler(n.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:   slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		OnFatal:  func(err error) { n.fatal <- err },
 	}
 	if n.change != nil {
