@@ -405,19 +405,6 @@ func (d *driver) answer(r *round, index uint64) {
 	})
 }
 
-// verified says whether a majority still takes this node for the leader. raft may never answer one who asks while it shuts
-// down.
-func (q *Quorum) verified() bool {
-	answer := make(chan error, 1)
-	go func() { answer <- q.raft.Load().VerifyLeader().Error() }()
-	select {
-	case err := <-answer:
-		return err == nil
-	case <-q.closing:
-		return false
-	}
-}
-
 // errTimeout is what a caller gets whose time ran out; what it asked for may happen yet.
 func errTimeout(cause error) error {
 	return kafkaproto.ErrRequestTimedOut.With("the controller did not answer in time: %w", cause)

@@ -21,10 +21,11 @@ type memberProgress struct {
 	match    uint64 // index of the last entry that it surely has; 0 if it is not known
 	answered time.Time
 	caughtUp time.Time // when it last had all that the leader had
+	asked    time.Time // when the newest request was sent that it answered
 }
 
-// note takes a member's answer.
-func (p *progress) note(id raft.ServerID, asked *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) {
+// note takes a member's answer to a request that was sent at that time.
+func (p *progress) note(id raft.ServerID, sent time.Time, asked *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) {
 	if answer.Term > asked.Term {
 		return
 	}
@@ -36,6 +37,9 @@ func (p *progress) note(id raft.ServerID, asked *raft.AppendEntriesRequest, answ
 		m = memberProgress{term: asked.Term}
 	}
 	m.answered = now
+	if sent.After(m.asked) {
+		m.asked = sent
+	}
 	if answer.Success && asked.PrevLogEntry+uint64(len(asked.Entries)) > m.match {
 		m.match = asked.PrevLogEntry + uint64(len(asked.Entries))
 	}
@@ -83,7 +87,7 @@ func (p *progress) pipeline(id raft.ServerID, inner raft.AppendPipeline) *pipeli
 			select {
 			case f := <-inner.Consumer():
 				if f.Error() == nil {
-					p.note(id, f.Request(), f.Response())
+					p.note(id, f.Start(), f.Request(), f.Response())
 				}
 				select {
 				case out.answers <- f:

@@ -94,9 +94,10 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 
 // AppendEntries is as raft.Transport says.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	sent := t.progress.now()
 	err := t.NetworkTransport.AppendEntries(id, exact(id, target), args, resp)
 	if err == nil {
-		t.progress.note(id, args, resp)
+		t.progress.note(id, sent, args, resp)
 	}
 	return err
 }
