@@ -55,15 +55,7 @@ type ConfigDescriptions []ConfigDescription
 
 // WriteTable prints a table for each resource.
 func (l ConfigDescriptions) WriteTable(w io.Writer) error {
-	for i := range l {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if err := l[i].writeTable(w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeTables(w, l, (*ConfigDescription).writeTable)
 }
 
 func (d *ConfigDescription) writeTable(w io.Writer) error {

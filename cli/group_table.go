@@ -13,21 +13,15 @@ func (l GroupDescriptions) WriteTable(w io.Writer) error {
 	if len(l) > 0 && l[0].view == GroupState {
 		return l.writeStates(w)
 	}
-	for i := range l {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		d := &l[i]
-		fmt.Fprintf(w, "group %s  %s  %s  members %d  coordinator %d\n", d.Group, d.Type, d.State, d.MemberCount, d.Coordinator.ID)
-		write := d.writeOffsets
-		if d.view == GroupMembers {
-			write = d.writeMembers
-		}
-		if err := write(w); err != nil {
-			return err
-		}
+	return writeTables(w, l, (*GroupDescription).writeTable)
+}
+
+func (d *GroupDescription) writeTable(w io.Writer) error {
+	fmt.Fprintf(w, "group %s  %s  %s  members %d  coordinator %d\n", d.Group, d.Type, d.State, d.MemberCount, d.Coordinator.ID)
+	if d.view == GroupMembers {
+		return d.writeMembers(w)
 	}
-	return nil
+	return d.writeOffsets(w)
 }
 
 func (l GroupDescriptions) writeStates(w io.Writer) error {

@@ -112,6 +112,19 @@ func (t *TableWriter) Row(cells ...any) {
 // Flush writes what was added.
 func (t *TableWriter) Flush() error { return t.tw.Flush() }
 
+// writeTables prints one table below the other, an empty line between them.
+func writeTables[T any](w io.Writer, list []T, write func(*T, io.Writer) error) error {
+	for i := range list {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := write(&list[i], w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func joinInts(list []int32) string {
 	parts := make([]string, len(list))
 	for i, v := range list {

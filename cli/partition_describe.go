@@ -64,39 +64,32 @@ func (l PartitionList) WriteTable(w io.Writer) error {
 type PartitionDetails PartitionList
 
 // WriteTable prints a block of lines for each partition.
-func (l PartitionDetails) WriteTable(w io.Writer) error {
-	for i := range l {
-		if i > 0 {
-			fmt.Fprintln(w)
+func (l PartitionDetails) WriteTable(w io.Writer) error { return writeTables(w, l, (*PartitionInfo).writeDetails) }
+
+func (p *PartitionInfo) writeDetails(w io.Writer) error {
+	t := NewTableWriter(w)
+	t.Row("partition", fmt.Sprintf("%s:%d", p.Topic, p.Partition))
+	t.Row("leader", orNone(p.Leader))
+	t.Row("leader epoch", orNone(p.LeaderEpoch))
+	t.Row("replicas", joinInts(p.Replicas))
+	t.Row("isr", orDash(joinInts(p.ISR)))
+	t.Row("elr", orDash(joinInts(p.ELR)))
+	t.Row("last known elr", orDash(joinInts(p.LastELR)))
+	t.Row("offline", orDash(joinInts(p.Offline)))
+	t.Row("start", offsetCell(p.Start))
+	t.Row("last stable offset", offsetCell(p.Stable))
+	t.Row("high watermark", offsetCell(p.End))
+	for _, d := range p.Dirs {
+		future := ""
+		if d.Future {
+			future = ", moving here"
 		}
-		p := &l[i]
-		t := NewTableWriter(w)
-		t.Row("partition", fmt.Sprintf("%s:%d", p.Topic, p.Partition))
-		t.Row("leader", orNone(p.Leader))
-		t.Row("leader epoch", orNone(p.LeaderEpoch))
-		t.Row("replicas", joinInts(p.Replicas))
-		t.Row("isr", orDash(joinInts(p.ISR)))
-		t.Row("elr", orDash(joinInts(p.ELR)))
-		t.Row("last known elr", orDash(joinInts(p.LastELR)))
-		t.Row("offline", orDash(joinInts(p.Offline)))
-		t.Row("start", offsetCell(p.Start))
-		t.Row("last stable offset", offsetCell(p.Stable))
-		t.Row("high watermark", offsetCell(p.End))
-		for _, d := range p.Dirs {
-			future := ""
-			if d.Future {
-				future = ", moving here"
-			}
-			t.Row(fmt.Sprintf("on broker %d", d.Broker), fmt.Sprintf("%d bytes in %s, lag %d%s", d.Size, d.Dir, d.Lag, future))
-		}
-		if p.Error != "" {
-			t.Row("error", p.Error)
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
+		t.Row(fmt.Sprintf("on broker %d", d.Broker), fmt.Sprintf("%d bytes in %s, lag %d%s", d.Size, d.Dir, d.Lag, future))
 	}
-	return nil
+	if p.Error != "" {
+		t.Row("error", p.Error)
+	}
+	return t.Flush()
 }
 
 // DescribePartitions shows partitions, of all topics that are not internal if none is selected (Metadata,

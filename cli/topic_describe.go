@@ -42,15 +42,7 @@ type TopicDescriptions []TopicDescription
 
 // WriteTable prints a line about each topic and a table of its partitions.
 func (l TopicDescriptions) WriteTable(w io.Writer) error {
-	for i := range l {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if err := l[i].writeTable(w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeTables(w, l, (*TopicDescription).writeTable)
 }
 
 func (d *TopicDescription) writeTable(w io.Writer) error {

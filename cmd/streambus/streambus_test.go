@@ -95,13 +95,19 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		"produce a --file /does/not/exist": exitFailed,
 		"verify /does/not/exist":           exitFailed,
 	} {
-		code, _, stderr := call(t, "", strings.Fields(args)...)
-		if code != want {
-			t.Errorf("streambus %s: exit code %d, want %d (%s)", args, code, want, stderr)
-		}
-		if code != exitClean && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "streambus: ")) {
-			t.Errorf("streambus %s: not one clear line: %q", args, stderr)
-		}
+		endsWith(t, args, want)
+	}
+}
+
+// endsWith runs a command line, which ends with that exit code and, if it fails, one clear line.
+func endsWith(t *testing.T, args string, want int) {
+	t.Helper()
+	code, _, stderr := call(t, "", strings.Fields(args)...)
+	if code != want {
+		t.Errorf("streambus %s: exit code %d, want %d (%s)", args, code, want, stderr)
+	}
+	if code != exitClean && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "streambus: ")) {
+		t.Errorf("streambus %s: not one clear line: %q", args, stderr)
 	}
 }
 
