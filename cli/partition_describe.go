@@ -64,7 +64,9 @@ func (l PartitionList) WriteTable(w io.Writer) error {
 type PartitionDetails PartitionList
 
 // WriteTable prints a block of lines for each partition.
-func (l PartitionDetails) WriteTable(w io.Writer) error { return writeTables(w, l, (*PartitionInfo).writeDetails) }
+func (l PartitionDetails) WriteTable(w io.Writer) error {
+	return writeTables(w, l, (*PartitionInfo).writeDetails)
+}
 
 func (p *PartitionInfo) writeDetails(w io.Writer) error {
 	t := NewTableWriter(w)
