@@ -6,7 +6,6 @@ import (
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
-	"github.com/streambus/streambus/replication"
 )
 
 // Apply follows the metadata from one image to the next: it opens and deletes logs, many in one go, begins leader
@@ -205,16 +204,12 @@ func (s *step) follow() {
 				continue
 			}
 			if part := t.Partitions[i]; part.Leader == s.m.nodeID {
-				p.lead(assignmentOf(part))
+				p.lead(decidedOf(part))
 			} else {
-				p.retire(notLeader, leaderHint{part.Leader, part.LeaderEpoch})
+				p.follow(leaderHint{part.Leader, part.LeaderEpoch})
 			}
 		}
 	}
-}
-
-func assignmentOf(p *controller.Partition) replication.Assignment {
-	return replication.Assignment{Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR}
 }
 
 // delete lets go of the partitions that are no longer this node's. What a new image as a whole does not know is left to

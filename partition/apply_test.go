@@ -237,7 +237,7 @@ func TestPartitionItselfIsSmall(t *testing.T) {
 		var id kafkaproto.TopicPartition
 		binary.BigEndian.PutUint64(id.Topic[8:], uint64(i+1))
 		kept[i] = n.manager.newPartition(id, p.log, p.topic.Load())
-		kept[i].lead(assignmentOf(part))
+		kept[i].lead(decidedOf(part))
 	}
 	per := (heapInUse() - before) / count
 	t.Logf("%d bytes a partition", per)

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ type Options struct {
 	Events Events
 	// Verifier asks transaction coordinators. Without one, the first batch of each transaction is INVALID_TXN_STATE.
 	Verifier Verifier
+	// Quorum takes proposals of ISRs, Peers fetch from other leaders. Without them there are no other nodes: the ISRs of the
+	// metadata hold, and partitions that others lead are not followed.
+	Quorum Quorum
+	Peers  Peers
 }
 
 // Events tell what happens. Each may be nil; none may block.
@@ -43,10 +48,18 @@ type Manager struct {
 	verifier  Verifier
 	started   time.Time
 	deadlines deadlines
+	quorum    Quorum
+	peers     Peers
+	replica   replicaSettings
+	proposals proposals
+	fetchers  fetchers
+	ctx       context.Context // until Close
+	end       context.CancelFunc
 
 	applying sync.Mutex // one Apply at a time; taken first
 	closed   bool       // guarded by applying
 	undone   undone
+	judging  env.Timer // nil without a quorum
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
 	image  *controller.Image
@@ -67,6 +80,14 @@ func NewManager(o Options) *Manager {
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
 	}
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
+	m.quorum, m.peers, m.replica = o.Quorum, o.Peers, readReplicaSettings(o.Config)
+	m.ctx, m.end = context.WithCancel(context.Background())
+	m.proposals.m, m.fetchers.m = m, m
+	if m.quorum != nil {
+		m.applying.Lock()
+		m.judgeLater()
+		m.applying.Unlock()
+	}
 	return m
 }
 
@@ -118,11 +139,17 @@ func (m *Manager) Partitions() []*Partition {
 // Close ends serving: those who wait are told that this node leads no more, and images are no longer followed. The
 // engine is not closed.
 func (m *Manager) Close() {
+	m.end()
+	m.fetchers.close()
+	m.proposals.close()
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.closed = true
 	if t := m.undone.timer; t != nil {
 		t.Stop()
+	}
+	if m.judging != nil {
+		m.judging.Stop()
 	}
 	for _, p := range m.Partitions() {
 		p.retire(notLeader, leaderHint{controller.NoLeader, p.look(kafkaproto.NoLeaderEpoch).holder.epoch})

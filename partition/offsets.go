@@ -22,6 +22,7 @@ const (
 type ListRequest struct {
 	Timestamp          int64
 	ReadCommitted      bool
+	Replica            bool                   // a follower asks: latest is the log's end, whatever is committed
 	CurrentLeaderEpoch kafkaproto.LeaderEpoch // -1: none
 }
 
@@ -49,6 +50,9 @@ func (p *Partition) ListOffset(r ListRequest) (ListResult, error) {
 	}
 	switch r.Timestamp {
 	case LatestTimestamp:
+		if r.Replica {
+			return ListResult{Offset: p.log.Ends().Written, Timestamp: kafkaproto.NoTimestamp, LeaderEpoch: v.holder.epoch}, nil
+		}
 		if !v.caughtUp {
 			return noListResult, offsetNotAvailable
 		}

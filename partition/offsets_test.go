@@ -104,7 +104,7 @@ func TestLatestIsNotAvailableBeforeTheEpochsStartIsReached(t *testing.T) {
 	untilWritten(t, p, 1)
 	n.bump()
 	part, _ := n.img.Partition(p.id)
-	p.lead(assignmentOf(part))
+	p.lead(decidedOf(part))
 	for _, at := range []int64{LatestTimestamp, MaxTimestamp, int64(testTime) + 50} {
 		_, err := p.ListOffset(ListRequest{Timestamp: at, CurrentLeaderEpoch: -1})
 		wantErr(t, err, kafkaproto.ErrOffsetNotAvailable)

@@ -31,15 +31,22 @@ type Partition struct {
 
 	role sync.RWMutex
 
-	mu       sync.Mutex
-	gone     error // why nothing is served here, nil while the partition is this node's to lead
-	holder   leaderHint
-	leader   replication.Leader
-	start    kafkaproto.Offset // log start offset as last seen
-	acks     [2]ackQueue       // waiting appends: acks=1, acks=all
-	waiters  []*Waiter
-	failures uint32        // appends that the log has taken and then could not write
-	watched  time.Duration // when the manager looks for appends that have waited too long; 0: it does not
+	mu      sync.Mutex
+	gone    error // why nothing is served here, nil while the partition is this node's to lead
+	holder  leaderHint
+	leader  replication.Leader
+	leading bool       // in the leader's epoch, though the directory may have failed
+	insync  *inSync    // nil where there are no other replicas
+	follows *following // nil unless another node is followed
+	// remembered is the last high watermark that was known, while this node neither leads nor follows.
+	remembered kafkaproto.Offset
+	written    kafkaproto.Offset // end of the log as last seen
+	start      kafkaproto.Offset // log start offset as last seen
+	acks       [2]ackQueue       // waiting appends: acks=1, acks=all
+	waiters    []*Waiter
+	replicas   int           // of the waiters, how many are replicas'
+	failures   uint32        // appends that the log has taken and then could not write
+	watched    time.Duration // when the manager looks for appends that have waited too long; 0: it does not
 }
 
 // leaderHint is what the metadata says about who leads.
@@ -59,7 +66,7 @@ var notLeader error = kafkaproto.ErrNotLeaderOrFollower
 
 // lead makes this node the leader for an assignment. A new epoch begins at the end of the log, which is told first: no
 // append gets in between.
-func (p *Partition) lead(a replication.Assignment) {
+func (p *Partition) lead(a replication.Decided) {
 	if p.reassign(a) {
 		return
 	}
@@ -69,44 +76,73 @@ func (p *Partition) lead(a replication.Assignment) {
 	if latest, _ := p.log.LatestEpoch(); latest < a.Epoch {
 		p.log.AssignEpoch(a.Epoch, ends.Next)
 	}
-	known, failed := p.log.HighWatermark(), p.manager.engine.Failed()
+	failed := p.manager.engine.Failed()
 	p.mu.Lock()
-	p.leader = replication.Lead(replication.Start{
-		Self: self, Assignment: a, Rules: p.topic.Load().rules,
+	known := p.high()
+	old := p.leave()
+	p.track(a)
+	p.leader, p.leading, p.written = replication.Lead(replication.Start{
+		Self: self, Assignment: a.Assignment, Rules: p.topic.Load().rules,
 		Own: replication.Ends{Written: ends.Written, Flushed: ends.Flushed}, Next: ends.Next,
-		LogStart: ends.Start, KnownHighWatermark: max(p.leader.HighWatermark(), known),
-	})
+		LogStart: ends.Start, KnownHighWatermark: known,
+	}), true, ends.Written
 	if p.gone = nil; failed != nil {
 		p.gone = storageError(failed)
 	}
 	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
-	news := p.collect(true)
+	news := p.collect(true, true)
 	p.mu.Unlock()
 	p.role.Unlock()
+	old.stop()
 	news.tell()
 	p.logMoved() // what moved between our look at the ends and the new epoch has been reported to the old one
 }
 
 // reassign takes a change within the epoch that this node leads already, and says whether it is one. It takes no turn
 // behind appends that wait for the engine.
-func (p *Partition) reassign(a replication.Assignment) bool {
+func (p *Partition) reassign(a replication.Decided) bool {
 	p.mu.Lock()
 	if p.gone != nil || p.leader.Epoch() != a.Epoch {
 		p.mu.Unlock()
 		return false
 	}
-	p.unlockAndTell(p.leader.Assign(a))
+	p.unlockAndTell(p.assign(a))
 	return true
 }
 
+// high is the high watermark as far as it is known here. p.mu is held.
+func (p *Partition) high() kafkaproto.Offset {
+	switch {
+	case p.leading:
+		return p.leader.HighWatermark()
+	case p.follows != nil && p.follows.begun:
+		return p.follows.f.HighWatermark()
+	default:
+		return p.remembered
+	}
+}
+
+// leave ends leading or following, and returns what is to be stopped without locks. role and mu are held.
+func (p *Partition) leave() *following {
+	p.remembered = p.high()
+	old := p.follows
+	p.leading, p.insync, p.follows = false, nil, nil
+	return old
+}
+
 // retire ends serving: another node leads, the topic is gone, the log can't be opened. Everyone who waits learns why.
-func (p *Partition) retire(why error, holder leaderHint) {
+func (p *Partition) retire(why error, holder leaderHint) { p.become(why, holder, nil) }
+
+// become ends leading, or following someone else, for following f, if that is not nil.
+func (p *Partition) become(why error, holder leaderHint, f *following) {
 	p.role.Lock()
 	p.mu.Lock()
-	p.gone, p.holder = why, holder
-	news := p.collect(true)
+	old := p.leave()
+	p.gone, p.holder, p.follows = why, holder, f
+	news := p.collect(true, true)
 	p.mu.Unlock()
 	p.role.Unlock()
+	old.stop()
 	news.tell()
 	p.dropUnverified(why)
 }
@@ -123,7 +159,11 @@ func (p *Partition) configure(t *topic) {
 func (p *Partition) logMoved() {
 	ends, failed := p.log.Ends(), p.manager.engine.Failed()
 	p.mu.Lock()
-	moved := false
+	moved, grown := false, ends.Written > p.written
+	p.written = ends.Written
+	if p.follows != nil {
+		p.follows.moved(ends)
+	}
 	if p.gone == nil {
 		if failed != nil {
 			p.gone, moved = storageError(failed), true
@@ -134,7 +174,9 @@ func (p *Partition) logMoved() {
 	if ends.Start > p.start {
 		p.start, moved = ends.Start, true
 	}
-	p.unlockAndTell(moved)
+	n := p.collect(moved, grown || failed != nil)
+	p.mu.Unlock()
+	n.tell()
 }
 
 // news is what others have to be told once no lock is held any more.
@@ -146,12 +188,12 @@ type news struct {
 	wake     []*Waiter
 }
 
-// collect takes out the appends that have what they waited for and, if the partition moved, the waiters to fire. p.mu is
-// held.
-func (p *Partition) collect(moved bool) news {
-	n := news{p: p, moved: moved, high: p.leader.HighWatermark(), answered: p.takeAnswered()}
-	if moved {
-		n.wake = p.armed()
+// collect takes out the appends that have what they waited for and the waiters to fire: those of consumers if the partition
+// moved, those of replicas if there are new bytes or another leader. p.mu is held.
+func (p *Partition) collect(moved, grown bool) news {
+	n := news{p: p, moved: moved, high: p.high(), answered: p.takeAnswered()}
+	if moved || grown && p.replicas > 0 {
+		n.wake = p.armed(moved, grown)
 	}
 	return n
 }
@@ -169,7 +211,7 @@ func (n news) tell() {
 
 // unlockAndTell lets go of p.mu, which is the only lock held.
 func (p *Partition) unlockAndTell(moved bool) {
-	n := p.collect(moved)
+	n := p.collect(moved, false)
 	p.mu.Unlock()
 	n.tell()
 }
@@ -185,7 +227,7 @@ type view struct {
 // look takes a view for a request that names a leader epoch (-1: none).
 func (p *Partition) look(asked kafkaproto.LeaderEpoch) view {
 	p.mu.Lock()
-	v := view{err: p.gone, holder: p.holder, high: p.leader.HighWatermark(), caughtUp: p.leader.CaughtUp()}
+	v := view{err: p.gone, holder: p.holder, high: p.high(), caughtUp: p.leader.CaughtUp()}
 	p.mu.Unlock()
 	if v.err == nil {
 		v.err = replication.CheckEpoch(asked, v.holder.epoch)

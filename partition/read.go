@@ -23,6 +23,8 @@ type ReadRequest struct {
 	// if it doesn't say; it has written what lies below Offset.
 	ReplicaID  int32
 	FlushedEnd kafkaproto.Offset
+	// BrokerEpoch is the registration of that broker; 0 or negative if it doesn't say.
+	BrokerEpoch int64
 	// Cursor remembers where the last read ended, for readers that come again; may be nil.
 	Cursor *log.Cursor
 }
@@ -73,7 +75,9 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 	switch {
 	case follower:
 		bound = ends.Written
-		p.followerAt(&r, &res)
+		if p.followerAt(&r, v.holder.epoch, &res); res.Err != nil {
+			return res
+		}
 	case r.ReadCommitted:
 		bound = res.LastStable
 	}
@@ -171,14 +175,6 @@ func (p *Partition) checkFollower(r *ReadRequest) error {
 	default:
 		return kafkaproto.ErrNotLeaderOrFollower.With("broker %d is no replica", r.ReplicaID)
 	}
-}
-
-// followerAt takes a follower's fetch as word of how far it is.
-func (p *Partition) followerAt(r *ReadRequest, res *ReadResult) {
-	p.mu.Lock()
-	moved := p.gone == nil && p.leader.Report(r.ReplicaID, replication.Ends{Written: r.Offset, Flushed: r.FlushedEnd})
-	res.HighWatermark = p.leader.HighWatermark()
-	p.unlockAndTell(moved)
 }
 
 // readError names an error of the log's.

@@ -35,7 +35,7 @@ func (p *Partition) Status() Status {
 // newPartition makes a partition over its log, led by nobody yet.
 func (m *Manager) newPartition(id kafkaproto.TopicPartition, l *log.Log, t *topic) *Partition {
 	p := &Partition{
-		id: id, manager: m, log: l, gone: notLeader, start: l.Ends().Start,
+		id: id, manager: m, log: l, gone: notLeader, start: l.Ends().Start, remembered: l.HighWatermark(),
 		holder: leaderHint{controller.NoLeader, kafkaproto.NoLeaderEpoch},
 	}
 	p.topic.Store(t)

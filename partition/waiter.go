@@ -9,13 +9,18 @@ import (
 // start offset or leadership has moved. One Waiter may wait for many partitions. The order that loses no news: Wait on
 // all, then look; when fired, Arm, then look again; in the end Unwait on all.
 type Waiter struct {
-	idle atomic.Bool // fired and not armed again
-	call func()
+	idle    atomic.Bool // fired and not armed again
+	replica bool
+	call    func()
 }
 
 // NewWaiter makes an armed waiter. fire is called at most once until Arm is called, from any goroutine (the storage
 // engine's too), so it must not block; it may be called for the last time shortly after Unwait has returned.
 func NewWaiter(fire func()) *Waiter { return &Waiter{call: fire} }
+
+// NewReplicaWaiter makes a waiter for a follower's fetch: it fires when new bytes are written or the leadership has moved, not
+// when the high watermark has.
+func NewReplicaWaiter(fire func()) *Waiter { return &Waiter{call: fire, replica: true} }
 
 // Arm lets the waiter fire again.
 func (w *Waiter) Arm() { w.idle.Store(false) }
@@ -26,6 +31,9 @@ func (w *Waiter) fire() { w.call() }
 func (p *Partition) Wait(w *Waiter) {
 	p.mu.Lock()
 	p.waiters = append(p.waiters, w)
+	if w.replica {
+		p.replicas++
+	}
 	gone := p.gone != nil
 	p.mu.Unlock()
 	if gone && w.idle.CompareAndSwap(false, true) {
@@ -41,6 +49,9 @@ func (p *Partition) Unwait(w *Waiter) {
 	if i < 0 {
 		return
 	}
+	if w.replica {
+		p.replicas--
+	}
 	last := len(p.waiters) - 1
 	p.waiters[i], p.waiters[last] = p.waiters[last], nil
 	p.waiters = p.waiters[:last]
@@ -49,10 +60,10 @@ func (p *Partition) Unwait(w *Waiter) {
 	}
 }
 
-// armed collects the waiters to fire. p.mu is held.
-func (p *Partition) armed() (wake []*Waiter) {
+// armed collects the waiters to fire, consumers' or replicas' or both. p.mu is held.
+func (p *Partition) armed(consumers, replicas bool) (wake []*Waiter) {
 	for _, w := range p.waiters {
-		if w.idle.CompareAndSwap(false, true) {
+		if (w.replica && replicas || !w.replica && consumers) && w.idle.CompareAndSwap(false, true) {
 			wake = append(wake, w)
 		}
 	}

@@ -1,0 +1,323 @@
+package partition
+
+import (
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/replication"
+)
+
+// round is what a lane's goroutine keeps from one fetch to the next.
+type round struct {
+	*lane
+	all     map[kafkaproto.TopicPartition]*following
+	dirty   []*following // whose place has changed since the leader was told
+	delayed []*following // with an error, until their time
+	forget  []kafkaproto.TopicPartition
+
+	session  int32 // 0: none
+	epoch    int32 // of the session's next request
+	alone    bool  // the leader gives no session
+	inside   int   // partitions in the session
+	life     int   // counts sessions
+	requests int64
+	inFlight int // of this session
+	stale    int // in flight of earlier ones
+	answers  chan fetchAnswer
+	retryAt  time.Time // after a failure of the whole lane
+	failures int
+}
+
+// fetchAnswer is the answer to one request.
+type fetchAnswer struct {
+	request int64
+	life    int
+	full    bool
+	resp    *kmsg.FetchResponse
+	release func()
+	err     error
+}
+
+// mostInFlight: the second fetch ends the first, which waits at the leader, when there is news for it. mostUnanswered counts
+// those of earlier sessions too.
+const (
+	mostInFlight   = 2
+	mostUnanswered = 4
+)
+
+func (l *lane) run() {
+	r := &round{lane: l, all: make(map[kafkaproto.TopicPartition]*following), answers: make(chan fetchAnswer, mostUnanswered)}
+	defer func() {
+		l.cancel()
+		for range r.inFlight + r.stale {
+			if a := <-r.answers; a.release != nil {
+				a.release()
+			}
+		}
+	}()
+	for l.ctx.Err() == nil {
+		r.collect()
+		if len(r.all) == 0 && l.m.fetchers.leave(l) {
+			return
+		}
+		now := l.m.now()
+		if !now.Before(r.retryAt) {
+			r.send(now)
+		}
+		r.wait(now)
+	}
+}
+
+// wait waits for anything to do.
+func (r *round) wait(now time.Time) {
+	var timer env.Timer
+	var due <-chan time.Time
+	if at := r.nextRetry(now); !at.IsZero() {
+		timer = r.m.env.Clock.NewTimer(max(at.Sub(now), 0))
+		defer timer.Stop()
+		due = timer.C()
+	}
+	select {
+	case <-r.wake:
+	case a := <-r.answers:
+		r.answered(a)
+	case <-due:
+	case <-r.ctx.Done():
+	}
+}
+
+// nextRetry is when something that failed is tried again; zero if nothing is.
+func (r *round) nextRetry(now time.Time) (at time.Time) {
+	if r.retryAt.After(now) {
+		return r.retryAt // until then nothing is sent at all
+	}
+	for _, f := range r.delayed {
+		if t := f.retryAt(); at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (f *following) retryAt() time.Time {
+	f.p.mu.Lock()
+	defer f.p.mu.Unlock()
+	return f.f.RetryAt()
+}
+
+// collect takes in what others have left: partitions that came, went, or have news.
+func (r *round) collect() {
+	todo, gone, fresh := r.take()
+	for _, f := range todo {
+		if !f.still() || !f.begun && !f.begin() {
+			continue // it is over, or its log is not at rest
+		}
+		r.all[f.key()] = f
+		r.touch(f)
+	}
+	for _, f := range gone {
+		r.drop(f)
+		if r.all[f.key()] == f {
+			delete(r.all, f.key())
+		}
+	}
+	if fresh {
+		r.retryAt = time.Time{} // the leader may be new, too
+	}
+	now := r.m.now()
+	still := r.delayed[:0]
+	for _, f := range r.delayed {
+		if f.retryAt().After(now) {
+			still = append(still, f)
+		} else {
+			r.touch(f)
+		}
+	}
+	clear(r.delayed[len(still):])
+	r.delayed = still
+}
+
+// touch has the next request name a partition.
+func (r *round) touch(f *following) {
+	if !f.dirty {
+		f.dirty = true
+		r.dirty = append(r.dirty, f)
+	}
+}
+
+// drop takes a partition out of the session.
+func (r *round) drop(f *following) {
+	if f.inSession {
+		f.inSession = false
+		r.inside--
+		r.forget = append(r.forget, f.key())
+	}
+}
+
+// delay leaves a partition out until its time to try again; one that was fenced for good.
+func (r *round) delay(f *following, now time.Time) {
+	r.drop(f)
+	if f.retryAt().After(now) {
+		r.delayed = append(r.delayed, f)
+	}
+}
+
+// endSession begins anew: the next request names every partition.
+func (r *round) endSession() {
+	r.session, r.epoch, r.alone, r.inside = 0, 0, false, 0
+	r.life++
+	r.forget = nil
+	r.stale, r.inFlight = r.stale+r.inFlight, 0
+	for _, f := range r.all {
+		f.inSession = false
+	}
+}
+
+// failed pauses the whole lane after a failure that is not one partition's.
+func (r *round) failed() {
+	r.endSession()
+	most := r.m.replica.backoff
+	pause := min(leastBackoff<<min(r.failures, 10), most)
+	r.failures++
+	r.retryAt = r.m.now().Add(pause)
+}
+
+// send asks for what there is to ask for.
+func (r *round) send(now time.Time) {
+	news := len(r.dirty)+len(r.forget) > 0
+	if r.inFlight >= mostInFlight || r.inFlight+r.stale >= mostUnanswered || r.inFlight > 0 && (r.session == 0 || !news) {
+		return
+	}
+	req := r.request(now)
+	if req == nil {
+		return
+	}
+	a := fetchAnswer{request: r.requests, life: r.life, full: r.session == 0}
+	if !a.full {
+		if r.epoch++; r.epoch <= 0 {
+			r.epoch = 1
+		}
+	}
+	r.inFlight++
+	l := r.lane
+	l.m.fetchers.ended.Go(func() {
+		a.resp, a.release, a.err = l.m.peers.Fetch(l.ctx, l.id.node, FetchLane+l.id.number, req)
+		r.answers <- a // there is room
+	})
+}
+
+// request makes the next Fetch; nil if there is nothing to fetch.
+func (r *round) request(now time.Time) *kmsg.FetchRequest {
+	r.requests++
+	full := r.session == 0
+	var topics fetchTopics
+	if full {
+		for _, f := range r.all {
+			r.name(&topics, f, now)
+		}
+	} else {
+		for _, f := range r.dirty {
+			if r.all[f.key()] == f {
+				r.name(&topics, f, now)
+			}
+		}
+	}
+	for _, f := range r.dirty {
+		f.dirty = false
+	}
+	clear(r.dirty)
+	r.dirty = r.dirty[:0]
+	if r.inside == 0 {
+		if !full {
+			r.endSession()
+		}
+		return nil
+	}
+	s := &r.m.replica
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID = r.m.nodeID
+	self, _ := r.m.broker(r.m.nodeID)
+	req.ReplicaState.ID, req.ReplicaState.Epoch = r.m.nodeID, self.Epoch
+	req.MinBytes, req.MaxBytes = s.minBytes, s.responseSize
+	if !full || r.alone {
+		req.MaxWaitMillis = int32(s.wait.Milliseconds())
+	} // a session's first answer comes at once: until then nothing can be added to it
+	req.SessionID, req.SessionEpoch = r.session, r.epoch
+	req.Topics = topics.list
+	if !full {
+		r.forget = slices.DeleteFunc(r.forget, func(id kafkaproto.TopicPartition) bool {
+			f := r.all[id]
+			return f != nil && f.inSession // it has come back
+		})
+		req.ForgottenTopics = forgotten(r.forget)
+	}
+	r.forget = nil
+	return req
+}
+
+// name puts a partition into a request, if it may be fetched now.
+func (r *round) name(topics *fetchTopics, f *following, now time.Time) {
+	f.p.mu.Lock()
+	next, ok := f.f.Next(now)
+	f.p.mu.Unlock()
+	if !ok {
+		return
+	}
+	f.sent, f.sentIn = next, r.requests
+	if !f.inSession {
+		f.inSession = true
+		r.inside++
+	}
+	topics.add(f, next, r.m.replica.partitionSize)
+}
+
+// fetchTopics gathers partitions by topic.
+type fetchTopics struct {
+	list []kmsg.FetchRequestTopic
+	at   map[kafkaproto.TopicID]int
+}
+
+// tagFlushedEnd is StreamBus's own tagged field of a partition in a follower's Fetch: how far it is flushed (int64).
+const tagFlushedEnd = 10000
+
+func (t *fetchTopics) add(f *following, next replication.Fetch, maxBytes int32) {
+	id := f.key()
+	i, ok := t.at[id.Topic]
+	if !ok {
+		if t.at == nil {
+			t.at = make(map[kafkaproto.TopicID]int)
+		}
+		i = len(t.list)
+		t.at[id.Topic] = i
+		topic := kmsg.NewFetchRequestTopic()
+		topic.Topic, topic.TopicID = f.p.TopicName(), id.Topic
+		t.list = append(t.list, topic)
+	}
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition = int32(id.Partition)
+	p.CurrentLeaderEpoch, p.LastFetchedEpoch = int32(next.CurrentEpoch), int32(next.LastEpoch)
+	p.FetchOffset, p.LogStartOffset, p.PartitionMaxBytes = int64(next.Offset), int64(next.LogStart), maxBytes
+	p.UnknownTags.Set(tagFlushedEnd, be64(int64(next.FlushedEnd)))
+	t.list[i].Partitions = append(t.list[i].Partitions, p)
+}
+
+func forgotten(ids []kafkaproto.TopicPartition) []kmsg.FetchRequestForgottenTopic {
+	at := make(map[kafkaproto.TopicID]int)
+	var list []kmsg.FetchRequestForgottenTopic
+	for _, id := range ids {
+		i, ok := at[id.Topic]
+		if !ok {
+			i = len(list)
+			at[id.Topic] = i
+			topic := kmsg.NewFetchRequestForgottenTopic()
+			topic.TopicID = id.Topic
+			list = append(list, topic)
+		}
+		list[i].Partitions = append(list[i].Partitions, int32(id.Partition))
+	}
+	return list
+}
