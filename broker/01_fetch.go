@@ -45,10 +45,13 @@ func handleFetch(s *Server, r *request) {
 
 func newFetch(s *Server, r *request, req *kmsg.FetchRequest) *fetch {
 	f := &fetch{
-		s: s, r: r, version: req.Version, replica: replicaID(req),
+		s: s, r: r, version: req.Version, replica: replicaID(req), brokerEpoch: -1,
 		committed: req.Version >= 4 && req.IsolationLevel == 1,
 		maxBytes:  s.limits.fetchBytes,
 		wait:      time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond,
+	}
+	if req.Version >= 15 {
+		f.brokerEpoch = req.ReplicaState.Epoch
 	}
 	if req.Version >= 3 {
 		f.maxBytes = min(f.maxBytes, int(max(req.MaxBytes, 0)))

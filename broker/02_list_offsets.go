@@ -113,6 +113,7 @@ func (l *listing) find(key sessionKey, p *kmsg.ListOffsetsRequestTopicPartition)
 	}
 	r, err = part.ListOffset(partition.ListRequest{
 		Timestamp: p.Timestamp, ReadCommitted: l.req.IsolationLevel == 1 && l.req.Version >= 2, CurrentLeaderEpoch: current,
+		Replica: l.req.ReplicaID >= 0,
 	})
 	return r, part, err
 }

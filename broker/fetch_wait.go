@@ -14,17 +14,18 @@ import (
 // enough to answer, the fetch registers with each of them and is looked at again whenever one fires, on a goroutine that
 // ends with the look.
 type fetch struct {
-	s         *Server
-	r         *request
-	version   int16
-	replica   int32 // -1 or lower for consumers
-	committed bool
-	minBytes  int
-	maxBytes  int
-	wait      time.Duration
-	session   *fetchSession
-	full      bool // the answer names every partition
-	keep      bool // the session is to be cached with the answer
+	s           *Server
+	r           *request
+	version     int16
+	replica     int32 // -1 or lower for consumers
+	brokerEpoch int64 // of the replica, -1 if it doesn't say
+	committed   bool
+	minBytes    int
+	maxBytes    int
+	wait        time.Duration
+	session     *fetchSession
+	full        bool // the answer names every partition
+	keep        bool // the session is to be cached with the answer
 
 	mu       sync.Mutex // one look at a time; guards session's partitions and the rest
 	looked   bool
@@ -46,7 +47,7 @@ func (f *fetch) start() {
 		f.finishEmpty()
 		return
 	}
-	f.waiter = partition.NewWaiter(f.fired)
+	f.waiter = f.newWaiter()
 	for p := f.session.first; p != nil; p = p.next {
 		if p.part != nil {
 			p.part.Wait(f.waiter)
@@ -60,6 +61,14 @@ func (f *fetch) start() {
 		return
 	}
 	f.drop()
+}
+
+// newWaiter waits for what a consumer could see, or for what a follower could.
+func (f *fetch) newWaiter() *partition.Waiter {
+	if f.replica >= 0 {
+		return partition.NewReplicaWaiter(f.fired)
+	}
+	return partition.NewWaiter(f.fired)
 }
 
 // fired is called from wherever a partition moved, the storage engine's goroutines too: the look needs its own.
@@ -140,7 +149,7 @@ func (f *fetch) read(p *sessionPartition, left int, first bool) int {
 	p.result = p.part.Read(partition.ReadRequest{
 		Offset: p.offset, MaxBytes: min(max(p.maxBytes, 0), left), MinOneBatch: first, ReadCommitted: f.committed,
 		CurrentLeaderEpoch: p.currentEpoch, LastFetchedEpoch: p.lastEpoch,
-		ReplicaID: f.replica, FlushedEnd: p.flushedEnd, Cursor: &p.cursor,
+		ReplicaID: f.replica, BrokerEpoch: f.brokerEpoch, FlushedEnd: p.flushedEnd, Cursor: &p.cursor,
 	})
 	if p.result.Err != nil {
 		p.part = nil // to be found anew
