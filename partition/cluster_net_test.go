@@ -19,6 +19,8 @@ type fakeNet struct {
 	cut  [4]bool // from everyone else
 	drop int     // percent of answers that get lost
 	slow time.Duration
+
+	fetches, named int // requests, and partitions in them
 }
 
 func (f *fakeNet) isCut(a, b int32) bool {
@@ -41,6 +43,15 @@ func (f *fakeNet) fate() (delay time.Duration, lost bool) {
 		delay = time.Duration(f.rng.Int64N(int64(f.slow)))
 	}
 	return delay, f.rng.IntN(100) < f.drop
+}
+
+func (f *fakeNet) count(req *kmsg.FetchRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fetches++
+	for _, t := range req.Topics {
+		f.named += len(t.Partitions)
+	}
 }
 
 var errNet = errors.New("the network has lost it")
@@ -68,6 +79,7 @@ func (l link) Fetch(ctx context.Context, node int32, _ int, req *kmsg.FetchReque
 	if l.n.c.net.isCut(l.n.id, node) || !to.isAlive() {
 		return nil, nil, errNet
 	}
+	l.n.c.net.count(req)
 	var asked kmsg.FetchRequest
 	req.Version = 18
 	asked.Version = 18

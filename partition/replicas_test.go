@@ -152,6 +152,56 @@ func TestAFollowerGoesBelowItsOwnStartWhenTheLeaderHasLostAll(t *testing.T) {
 	c.mustProduce(id, "anew")
 }
 
+func TestAFetchOfAnOldRegistrationIsRefused(t *testing.T) {
+	c := startCluster(t, "always")
+	id := part(c.topic("t", 1), 0)
+	c.mustProduce(id, "a")
+	r := fetch(1)
+	r.ReplicaID, r.CurrentLeaderEpoch, r.LastFetchedEpoch = 3, c.state(id).LeaderEpoch, c.state(id).LeaderEpoch
+	r.BrokerEpoch = c.nodes[3].epoch
+	if res := c.on(1, id).Read(r); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	r.BrokerEpoch = c.nodes[1].epoch // below that of node 3
+	wantErr(t, c.on(1, id).Read(r).Err, kafkaproto.ErrNotLeaderOrFollower)
+}
+
+func TestAPartitionWithoutPeersFollowsNobody(t *testing.T) {
+	n := startNode(t, "always")
+	id := n.topic("t", 1)
+	image, _ := n.img.Partition(part(id, 0))
+	p := *image
+	p.Leader, p.LeaderEpoch, p.Replicas = 2, p.LeaderEpoch+1, []int32{1, 2}
+	n.happen(&controller.PartitionChanged{Topic: id, Partition: p})
+	if got := n.partition(id, 0); got.follows != nil || got.Status().Leading {
+		t.Error("it follows")
+	}
+}
+
+func TestIdlePartitionsAreNotNamedInFetches(t *testing.T) {
+	c := startCluster(t, "always")
+	topic := c.topic("t", 30)
+	for i := range 30 {
+		c.mustProduce(part(topic, i), "a")
+	}
+	c.net.mu.Lock()
+	before := c.net.named
+	c.net.mu.Unlock()
+	c.mustProduce(part(topic, 0), "b") // one partition, two followers, and what they tell of their ends
+	fetches := func() int {
+		c.net.mu.Lock()
+		defer c.net.mu.Unlock()
+		return c.net.fetches
+	}
+	for start := fetches(); fetches() < start+20; tick() {
+	}
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if n := c.net.named - before; n > 100 { // what was still under way before, too
+		t.Errorf("%d partitions were named for one record", n)
+	}
+}
+
 func TestNothingAcknowledgedIsLostWhenNodesCrash(t *testing.T) {
 	for _, policy := range []string{"always", "never"} {
 		t.Run(policy, func(t *testing.T) {

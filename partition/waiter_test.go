@@ -119,3 +119,35 @@ func TestClosedManagerAnswersAllWhoWait(t *testing.T) {
 	r.waitErr(kafkaproto.ErrNotLeaderOrFollower)
 	release()
 }
+
+func TestAReplicasWaiterFiresForBytesAndNotForWhatConsumersSee(t *testing.T) {
+	n := startNode(t, "always")
+	p := n.one("t")
+	n.send(p, -1, batch("a")).waitOK()
+	fired := make(chan struct{}, 8)
+	w := NewReplicaWaiter(func() { fired <- struct{}{} })
+	p.Wait(w)
+	if _, err := p.DeleteRecords(1); err != nil {
+		t.Fatal(err)
+	}
+	p.logMoved()
+	if len(fired) != 0 {
+		t.Fatal("fired for a new log start")
+	}
+	release := n.holdSyncs()
+	r := n.send(p, -1, batch("b"))
+	<-fired // written, not flushed
+	r.silent()
+	w.Arm()
+	release()
+	r.waitOK()
+	if len(fired) != 0 {
+		t.Fatal("fired for the high watermark")
+	}
+	p.retire(notLeader, leaderHint{2, 1})
+	<-fired
+	p.Unwait(w)
+	if p.replicas != 0 || p.waiters != nil {
+		t.Fatal("still waiting")
+	}
+}
