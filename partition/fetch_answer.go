@@ -42,12 +42,12 @@ func (r *round) answered(a fetchAnswer) {
 		return
 	}
 	if a.resp.ErrorCode != 0 {
-		if r.endSession(); a.full {
-			r.failed()
-		}
+		r.failed() // the session is gone, or two requests have overtaken each other
 		return
 	}
-	r.failures = 0
+	if !a.full || a.resp.SessionID == 0 {
+		r.failures = 0 // not before a session has held: a leader without room for it may end each at once
+	}
 	if a.full {
 		r.session, r.epoch, r.alone = a.resp.SessionID, 1, a.resp.SessionID == 0
 	}
