@@ -238,6 +238,17 @@ func (n *node) submit(p int32, input any) *reply {
 	return r
 }
 
+// parked waits until so many answers of a shard wait for the high watermark, and the shard is at rest.
+func (n *node) parked(p int32, answers int) {
+	n.t.Helper()
+	s := n.host.view.Load().shards[p]
+	eventually(n.t, fmt.Sprintf("%d answers are parked", answers), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.running && len(s.parked) == answers
+	})
+}
+
 // ask submits until the shard is loaded, and gives what is answered.
 func (n *node) ask(p int32, input any) any {
 	n.t.Helper()

@@ -274,8 +274,10 @@ func TestAnAnswerThatIsNotCommittedInTimeIsGivenUp(t *testing.T) {
 	n.topic(1)
 	release := n.holdSyncs()
 	first := n.submit(0, set{"a", "1"})
+	n.parked(0, 1) // someone else may be at work on the shard, and take it from the queue later
 	n.clock.Advance(2 * time.Second)
 	second := n.submit(0, set{"a", "2"})
+	n.parked(0, 2)
 	n.clock.Advance(time.Second)
 	first.fails(kafkaproto.ErrCoordinatorNotAvailable)
 	second.silent()
