@@ -254,6 +254,7 @@ func TestTimersFireOnTheClock(t *testing.T) {
 		d    time.Duration
 		want string
 	}{{999 * time.Millisecond, ""}, {time.Millisecond, "early "}, {4 * time.Second, "early moved "}, {5 * time.Second, "early moved late "}} {
+		n.parked(0, 0) // the alarm is set when the shard is at rest
 		n.clock.Advance(step.d)
 		if step.want == "" {
 			n.submit(0, get("fired")).ok("")
