@@ -86,7 +86,7 @@ type member struct {
 
 func (m *member) open(t *testing.T, l net.Listener) {
 	m.net = &cuttable{Net: env.System().Net, conns: map[net.Conn]bool{}}
-	m.node.change = func(o *Options) { o.Env.Net = m.net }
+	m.node.change = func(o *Options) { o.Env.Net, o.Defaults.SessionTimeout = m.net, time.Hour }
 	q, err := Open(m.node.options(gate{l, m.net}))
 	if err != nil {
 		t.Error(err)
@@ -154,7 +154,7 @@ func TestNothingAcknowledgedIsLostWhileMembersComeAndGo(t *testing.T) {
 func chaos(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	members := openMembers(t)
-	register(t, members[0].q, 1)
+	registerAs(t, members[0].q, 9, 1) // a broker that is no member, so it is never found dead, nor silent
 	h := &history{acked: map[string]bool{}}
 	stop := make(chan struct{})
 	var asking sync.WaitGroup

@@ -115,10 +115,15 @@ func submit[A any](t *testing.T, q *Quorum, c controller.Command) A {
 // register makes broker 1 active and gives its epoch.
 func register(t *testing.T, q *Quorum, incarnation byte) int64 {
 	t.Helper()
+	return registerAs(t, q, q.options.NodeID, incarnation)
+}
+
+func registerAs(t *testing.T, q *Quorum, id int32, incarnation byte) int64 {
+	t.Helper()
 	epoch := submit[controller.RegisterBrokerAnswer](t, q, controller.RegisterBroker{
-		ID: q.options.NodeID, Incarnation: [16]byte{incarnation}, Directories: [][16]byte{q.options.DirectoryID},
+		ID: id, Incarnation: [16]byte{incarnation}, Directories: [][16]byte{q.options.DirectoryID},
 	}).Epoch
-	submit[any](t, q, controller.UnfenceBroker{ID: q.options.NodeID, Epoch: epoch})
+	submit[any](t, q, controller.UnfenceBroker{ID: id, Epoch: epoch})
 	return epoch
 }
 
