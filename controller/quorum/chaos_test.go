@@ -86,7 +86,7 @@ type member struct {
 
 func (m *member) open(t *testing.T, l net.Listener) {
 	m.net = &cuttable{Net: env.System().Net, conns: map[net.Conn]bool{}}
-	m.node.change = func(o *Options) { o.Env.Net, o.Defaults.SessionTimeout = m.net, time.Hour }
+	m.node.change = func(o *Options) { o.Env.Net = m.net }
 	q, err := Open(m.node.options(gate{l, m.net}))
 	if err != nil {
 		t.Error(err)

@@ -59,7 +59,7 @@ func (n *testNode) options(l net.Listener) Options {
 	e.FS = n.fs
 	o := Options{
 		Env: e, Dir: "data/raft", NodeID: n.id, DirectoryID: [16]byte{byte(n.id), 7}, Listener: l, Voters: n.voters,
-		Defaults: controller.Defaults{NumPartitions: 1, ReplicationFactor: 1},
+		Defaults: controller.Defaults{NumPartitions: 1, ReplicationFactor: 1, SessionTimeout: time.Hour}, // few tests send heartbeats
 		Logger:   slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		OnFatal:  func(err error) { n.fatal <- err },
 	}
