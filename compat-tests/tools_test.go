@@ -1,9 +1,11 @@
 package compat
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,21 +164,54 @@ func toolsThatVerify(t *testing.T, x *toolbox) {
 	for deadline := time.Now().Add(15 * time.Second); acks() < 50 && time.Now().Before(deadline); {
 		out += x.run(t, tool("GetOffsetShell --topic verifiable"))
 	}
-	if n := acks(); n != 50 || !strings.Contains(out, `"value":"7.49","offset":49,"topic":"verifiable"`) {
+	if n := acks(); n != 50 || !saysJSON(t, out, `{"value":"7.49","offset":49,"topic":"verifiable"}`) {
 		t.Errorf("%d of 50 messages are acknowledged:\n%s", n, lastBytes([]byte(out), 2000))
 	}
 	out = x.run(t, tool("VerifiableConsumer --topic verifiable --group-id verifiable --max-messages 50 --reset-policy earliest"))
 	for _, want := range []string{
-		`"name":"partitions_assigned","partitions":[{"topic":"verifiable","partition":0}]`,
-		`"partitions":[{"topic":"verifiable","partition":0,"count":50,"minOffset":0,"maxOffset":49}]`,
-		`"name":"offsets_committed","offsets":[{"topic":"verifiable","partition":0,"offset":50}],"success":true`,
-		`"name":"shutdown_complete"`,
+		`{"name":"partitions_assigned","partitions":[{"topic":"verifiable","partition":0}]}`,
+		`{"partitions":[{"topic":"verifiable","partition":0,"count":50,"minOffset":0,"maxOffset":49}]}`,
+		`{"name":"offsets_committed","offsets":[{"topic":"verifiable","partition":0,"offset":50}],"success":true}`,
+		`{"name":"shutdown_complete"}`,
 	} {
-		if !strings.Contains(out, want) {
+		if !saysJSON(t, out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 	x.run(t, describeGroup("verifiable"), "verifiable verifiable 0 50 50 0 - - -")
+}
+
+// saysJSON tells whether a line of out is a JSON object with all that want has. The tools print fields in the order in which
+// the JVM happens to name them.
+func saysJSON(t *testing.T, out, want string) bool {
+	t.Helper()
+	var wanted any
+	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out) {
+		var got any
+		if json.Unmarshal([]byte(line), &got) == nil && holds(got, wanted) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether a JSON value is another one, or an object with more fields.
+func holds(got, want any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		fields, ok := got.(map[string]any)
+		for name, value := range want {
+			ok = ok && holds(fields[name], value)
+		}
+		return ok
+	case []any:
+		values, ok := got.([]any)
+		return ok && slices.EqualFunc(values, want, holds)
+	}
+	return got == want
 }
 
 func toolsOfTheCluster(t *testing.T, x *toolbox) {
