@@ -65,13 +65,14 @@ func toolsOfTopics(t *testing.T, x *toolbox) {
 	}
 }
 
-// send produces values one by one to the partitions in turn, and gives their timestamps.
+// send produces values one by one to the partitions in turn, and gives their timestamps, which differ.
 func (x *toolbox) send(t *testing.T, topic string, partitions int, values ...string) []int64 {
 	t.Helper()
 	client := openClient(t, x.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	var at []int64
+	now := time.Now()
 	for i, value := range values {
-		r := &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: []byte(value)}
+		r := &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: []byte(value), Timestamp: now.Add(time.Duration(i) * time.Millisecond)}
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}

@@ -63,8 +63,9 @@ class Inbox {
     if (this.next.get(key) > offset) this.next.delete(key)
   }
 
+  // What was on its way when its partition went is another member's now.
   receive (record) {
-    this.pending.push(record)
+    if (this.assigned.has(`${record.topic}:${record.partition}`)) this.pending.push(record)
   }
 
   failed (e) {
