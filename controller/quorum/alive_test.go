@@ -34,11 +34,6 @@ func fenced(id int32) func(*controller.Image) bool {
 	}
 }
 
-// longSession makes sure that no session runs out while a test looks on.
-func longSession(t *testing.T) ([]*testNode, []*Quorum) {
-	return openThreeWith(t, func(o *Options) { o.Defaults.SessionTimeout = time.Hour })
-}
-
 // beat sends a heartbeat of a node's broker, over the connection that says it lives.
 func beat(t *testing.T, q *Quorum, epoch int64) controller.BrokerHeartbeatAnswer {
 	t.Helper()
@@ -46,7 +41,7 @@ func beat(t *testing.T, q *Quorum, epoch int64) controller.BrokerHeartbeatAnswer
 }
 
 func TestDeadBrokerIsFencedLongBeforeItsSessionRunsOut(t *testing.T) {
-	_, quorums := longSession(t)
+	_, quorums := openThreeNodes(t)
 	leader, follower := leaderOf(t, quorums), followerOf(t, quorums)
 	beat(t, leader, register(t, leader, 1))
 	beat(t, follower, register(t, follower, 1))
@@ -60,7 +55,7 @@ func TestDeadBrokerIsFencedLongBeforeItsSessionRunsOut(t *testing.T) {
 }
 
 func TestBrokerThatDiesWithTheActiveControllerIsFencedByTheNext(t *testing.T) {
-	_, quorums := longSession(t)
+	_, quorums := openThreeNodes(t)
 	first := leaderOf(t, quorums)
 	var rest []*Quorum
 	for _, q := range quorums {
@@ -83,7 +78,7 @@ func TestBrokerThatDiesWithTheActiveControllerIsFencedByTheNext(t *testing.T) {
 
 // A connection that breaks proves nothing while the process still listens.
 func TestBrokerWhoseConnectionBreaksButWhoListensStays(t *testing.T) {
-	_, quorums := longSession(t)
+	_, quorums := openThreeNodes(t)
 	leader, follower := leaderOf(t, quorums), followerOf(t, quorums)
 	epoch := register(t, follower, 1)
 	beat(t, follower, epoch)
@@ -104,7 +99,7 @@ func TestBrokerWhoseConnectionBreaksButWhoListensStays(t *testing.T) {
 
 // While there is no majority, a heartbeat must not be answered by whoever believes to lead: the answer is a lease.
 func TestHeartbeatIsNotAnsweredWithoutAMajority(t *testing.T) {
-	_, quorums := longSession(t)
+	_, quorums := openThreeNodes(t)
 	leader := leaderOf(t, quorums)
 	epoch := register(t, leader, 1)
 	beat(t, leader, epoch)
@@ -125,7 +120,7 @@ func TestHeartbeatIsNotAnsweredWithoutAMajority(t *testing.T) {
 }
 
 func TestLeaseCountsFromTheSendingOfTheHeartbeat(t *testing.T) {
-	_, quorums := longSession(t)
+	_, quorums := openThreeNodes(t)
 	for _, q := range []*Quorum{leaderOf(t, quorums), followerOf(t, quorums)} {
 		if !q.Lease().IsZero() {
 			t.Error("a lease before the first registration")

@@ -20,9 +20,7 @@ func openThree(t *testing.T) []*Quorum {
 	return quorums
 }
 
-func openThreeNodes(t *testing.T) ([]*testNode, []*Quorum) { return openThreeWith(t, nil) }
-
-func openThreeWith(t *testing.T, change func(*Options)) ([]*testNode, []*Quorum) {
+func openThreeNodes(t *testing.T) ([]*testNode, []*Quorum) {
 	t.Helper()
 	var voters []Voter
 	var listeners []net.Listener
@@ -36,7 +34,7 @@ func openThreeWith(t *testing.T, change func(*Options)) ([]*testNode, []*Quorum)
 	opened := make(chan error, 3)
 	for i, l := range listeners {
 		n := newTestNode(t, env.NewMem())
-		n.id, n.voters, n.change = int32(i+1), voters, change
+		n.id, n.voters = int32(i+1), voters
 		nodes[i] = n
 		go func() {
 			q, err := Open(n.options(l))
