@@ -21,7 +21,7 @@ func (n *Node) openGroups() {
 		New:   func(int32) shard.Machine { return groups.New(groupOptions(c)) },
 		Timer: func(key string) any { return groups.TimerFired{Key: key} },
 		Codec: kafkaproto.Codec(c.Int("offsets.topic.compression.codec")), CommitTimeout: c.Duration("offsets.commit.timeout.ms"), LoadBytes: c.Int("offsets.load.buffer.size"),
-		Logger: n.log, Events: n.metrics.ShardEvents(),
+		Lease: n.quorum.Lease, Logger: n.log, Events: n.metrics.ShardEvents(),
 	})
 }
 
@@ -45,6 +45,7 @@ func (n *Node) follow() func(*controller.Image, controller.Changes) {
 	var last *controller.Image
 	return func(next *controller.Image, c controller.Changes) {
 		n.configure(next, c)
+		n.forgetOld(last, next, c)
 		n.manager.Apply(next, c)
 		n.groups.Apply(next, c)
 		if gone := deletedTopics(last, next, c); len(gone.Topics) > 0 {

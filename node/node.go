@@ -19,6 +19,7 @@ import (
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
+	"github.com/streambus/streambus/peer"
 	"github.com/streambus/streambus/shard"
 	"github.com/streambus/streambus/telemetry"
 )
@@ -44,6 +45,7 @@ type Node struct {
 	engine   *log.Engine
 	quorum   *quorum.Quorum
 	manager  *partition.Manager
+	peers    *peer.Pool
 	groups   *shard.Host
 	server   *broker.Server
 	admin    *admin.Server
@@ -186,9 +188,11 @@ func advertisedPort(c config.Listener, l net.Listener) int {
 // register makes this start of the broker known, which gives every partition it leads a new leader epoch, and then brings
 // the partitions up in that epoch.
 func (n *Node) register(ctx context.Context) error {
+	n.openPeers()
 	n.manager = partition.NewManager(partition.Options{
 		Env: n.o.Env, NodeID: n.set.nodeID, Engine: n.engine, Config: n.o.Config,
 		Events: n.metrics.PartitionEvents(),
+		Quorum: n.quorum, Peers: partition.PeersOf(n.peers), Lease: n.quorum.Lease,
 	})
 	n.openGroups()
 	cmd := controller.RegisterBroker{

@@ -16,19 +16,20 @@ import (
 
 // settings is what the parts of a node take from its configuration, checked.
 type settings struct {
-	nodeID     int32
-	dir        string
-	listeners  []config.Listener
-	cluster    config.Listener
-	admin      string // empty: none
-	rack       *string
-	beat       time.Duration
-	defaults   controller.Defaults
-	voters     []quorum.Voter
-	join       []string // cluster listeners of members to join
-	broker     bool     // holds partitions
-	controller bool     // votes on metadata, if there is room
-	noRaft     bool     // unsafe.allow.empty.metadata
+	nodeID      int32
+	dir         string
+	listeners   []config.Listener
+	interBroker string // name of the listener that brokers use among themselves
+	cluster     config.Listener
+	admin       string // empty: none
+	rack        *string
+	beat        time.Duration
+	defaults    controller.Defaults
+	voters      []quorum.Voter
+	join        []string // cluster listeners of members to join
+	broker      bool     // holds partitions
+	controller  bool     // votes on metadata, if there is room
+	noRaft      bool     // unsafe.allow.empty.metadata
 }
 
 func readSettings(c *config.Config) (settings, error) {
@@ -60,6 +61,9 @@ func readSettings(c *config.Config) (settings, error) {
 		return s, err
 	}
 	if s.listeners, err = c.Listeners(); err != nil {
+		return s, err
+	}
+	if s.interBroker, err = c.InterBrokerListener(); err != nil {
 		return s, err
 	}
 	s.cluster, err = c.ClusterListener()

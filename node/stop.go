@@ -41,6 +41,9 @@ func (n *Node) close(ctx context.Context) error {
 	if n.manager != nil {
 		n.manager.Close()
 	}
+	if n.peers != nil {
+		n.peers.Close()
+	}
 	if n.engine != nil {
 		keep(n.engine.Close())
 	}
@@ -63,12 +66,25 @@ func (n *Node) close(ctx context.Context) error {
 // drained.
 const handOverTime = 5 * time.Second
 
-// handOver asks the controller to move leadership to other replicas before the doors close.
+// handOver asks the controller to move leadership to other replicas before the doors close. The last broker has nobody to
+// hand it to, and may have no controller to ask any more.
 func (n *Node) handOver(ctx context.Context) {
+	if n.lastBroker() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
 	_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch, WantShutdown: true})
 	if err != nil {
 		n.log.Warn("leadership was not handed over", "error", err)
 	}
+}
+
+func (n *Node) lastBroker() bool {
+	for b := range n.quorum.Image().Brokers() {
+		if b.ID != n.set.nodeID && b.Active() {
+			return false
+		}
+	}
+	return true
 }

@@ -93,8 +93,18 @@ func (p *Partition) admit(acks int16, asked kafkaproto.LeaderEpoch) error {
 	if err := replication.CheckEpoch(asked, p.holder.epoch); err != nil {
 		return err
 	}
+	if p.insync != nil && !p.manager.holds() {
+		return errLeaseOver
+	}
 	return p.leader.Admit(acks)
 }
+
+// errLeaseOver is told to those who write to a leader that the controller has not answered for a session's time: another
+// replica may lead by now.
+var errLeaseOver error = kafkaproto.ErrNotLeaderOrFollower.With("this broker has not been heard by the controller for the time of its session")
+
+// holds says whether no other node can have been given this one's leaderships.
+func (m *Manager) holds() bool { return m.lease == nil || m.now().Before(m.lease()) }
 
 // submit appends and sees to the answer.
 func (p *Partition) submit(pd *pending, a log.Append) {

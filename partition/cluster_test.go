@@ -214,12 +214,26 @@ func (n *clusterNode) close() {
 // topic creates a topic with replicas on all nodes.
 func (c *testCluster) topic(name string, partitions int, configs ...string) kafkaproto.TopicID {
 	c.t.Helper()
+	replicas := make([][]int32, partitions)
+	for i := range replicas {
+		replicas[i] = []int32{int32(i%3 + 1), int32((i+1)%3 + 1), int32((i+2)%3 + 1)}
+	}
+	return c.create(name, replicas, configs...)
+}
+
+// topicOn creates a topic of one partition with replicas on these nodes.
+func (c *testCluster) topicOn(name string, replicas ...int32) kafkaproto.TopicID {
+	c.t.Helper()
+	return c.create(name, [][]int32{replicas})
+}
+
+func (c *testCluster) create(name string, replicas [][]int32, configs ...string) kafkaproto.TopicID {
+	c.t.Helper()
 	c.topics++
 	var id kafkaproto.TopicID
 	binary.BigEndian.PutUint64(id[:], uint64(c.topics))
 	create := controller.CreateTopic{Name: name, NumPartitions: -1, ReplicationFactor: -1, Configs: map[string]*string{}}
-	for i := range partitions {
-		brokers := []int32{int32(i%3 + 1), int32((i+1)%3 + 1), int32((i+2)%3 + 1)}
+	for i, brokers := range replicas {
 		create.Assignments = append(create.Assignments, controller.Assignment{Partition: kafkaproto.PartitionID(i), Brokers: brokers})
 	}
 	for i := 0; i+1 < len(configs); i += 2 {

@@ -25,6 +25,9 @@ type Options struct {
 	// metadata hold, and partitions that others lead are not followed.
 	Quorum Quorum
 	Peers  Peers
+	// Lease is until when this broker may take writes as a leader (quorum.Lease): past it another node may have been given
+	// its leaderships. nil: for ever. It is asked at each append and must be cheap.
+	Lease func() time.Time
 }
 
 // Events tell what happens. Each may be nil; none may block.
@@ -50,6 +53,7 @@ type Manager struct {
 	deadlines deadlines
 	quorum    Quorum
 	peers     Peers
+	lease     func() time.Time
 	replica   replicaSettings
 	proposals proposals
 	fetchers  fetchers
@@ -80,7 +84,7 @@ func NewManager(o Options) *Manager {
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
 	}
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
-	m.quorum, m.peers, m.replica = o.Quorum, o.Peers, readReplicaSettings(o.Config)
+	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
 	m.ctx, m.end = context.WithCancel(context.Background())
 	m.proposals.m, m.fetchers.m = m, m
 	if m.quorum != nil {

@@ -45,6 +45,7 @@ func (h *Host) compare(old *view, topic *controller.Topic) (fresh *view, over []
 		if i < len(old.shards) {
 			was = old.shards[i]
 		}
+		fresh.shared = fresh.shared || len(part.Replicas) > 1
 		leads := part.Leader == h.o.NodeID
 		if was != nil && leads && was.id.Topic == topic.ID && was.epoch == part.LeaderEpoch {
 			fresh.shards[i] = was

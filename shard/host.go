@@ -36,6 +36,7 @@ type view struct {
 	topic  kafkaproto.TopicID
 	count  int32    // partitions of the topic; 0: it does not exist
 	shards []*shard // by partition; nil where this node does not lead
+	shared bool     // other nodes have replicas of it, and may lead
 }
 
 // NewHost makes a Host without shards: Apply brings them.
@@ -167,6 +168,8 @@ func (h *Host) shard(partition int32) (*shard, error) {
 	case v.count == 0 || partition < 0 || partition >= v.count:
 		return nil, kafkaproto.ErrCoordinatorNotAvailable
 	case v.shards[partition] == nil:
+		return nil, kafkaproto.ErrNotCoordinator
+	case v.shared && h.o.Lease != nil && !h.o.Env.Clock.Now().Before(h.o.Lease()):
 		return nil, kafkaproto.ErrNotCoordinator
 	}
 	return v.shards[partition], nil

@@ -31,6 +31,9 @@ type Options struct {
 	Partitions *partition.Manager
 	New        func(partition int32) Machine
 	Timer      func(key string) any // makes the input that the timer of that key asked for
+	// Lease is until when no other node can have been given this one's leaderships; nil: for ever. Past it a coordinator
+	// whose topic has other replicas answers nothing: another one may know more. It must be cheap.
+	Lease func() time.Time
 
 	Codec         kafkaproto.Codec // of the batches that are written (offsets.topic.compression.codec)
 	CommitTimeout time.Duration    // how long an answer waits for the high watermark (offsets.commit.timeout.ms); 0: 5 s

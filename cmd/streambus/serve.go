@@ -31,6 +31,8 @@ Values come from flags, --set, the environment (KAFKA_NODE_ID sets node.id), the
 streambus config print shows what came of it. SIGTERM and SIGINT stop the broker cleanly, a second one at once.`,
 		Example: `  streambus serve
   streambus serve --data-dir /var/lib/streambus --listen 0.0.0.0:9092 --advertise broker1.example.com:9092
+  streambus serve --node-id 1 --quorum 1@a.example.com:9093,2@b.example.com:9093,3@c.example.com:9093 --listen a.example.com:9092 --cluster-listen a.example.com:9093
+  streambus serve --node-id 4 --join a.example.com:9093 --listen d.example.com:9092 --cluster-listen d.example.com:9093
   streambus serve --config server.properties --set num.partitions=12
   KAFKA_LISTENERS=PLAINTEXT://:9092 streambus serve --log-format json`,
 		Args:              takes(0, 0),

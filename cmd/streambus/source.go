@@ -25,6 +25,8 @@ var flagKeys = []struct{ flag, key, text string }{
 	{"listen", "listeners", "address for Kafka clients, host:port, or NAME://host:port,..."},
 	{"advertise", "advertised.listeners", "address that clients are told to use, host:port, or NAME://host:port,..."},
 	{"cluster-listen", "cluster.listener", "address for the other nodes, host:port"},
+	{"quorum", "controller.quorum.voters", "the first voters, ID@host:port,... of their cluster listeners, this node's own among them"},
+	{"join", "controller.quorum.bootstrap.servers", "cluster listeners of members of a cluster to join, host:port,..."},
 	{"admin-listen", "admin.listener", "address for health and metrics, host:port"},
 	{"log-level", "log.level", "debug, info, warn or error"},
 	{"log-format", "log.format", "text or json"},
