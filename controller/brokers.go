@@ -46,21 +46,21 @@ func (d *decision) unfenceBroker(c UnfenceBroker) error {
 		return err
 	}
 	d.heardOf(c.ID, c.Epoch)
-	d.unfence(b)
-	return nil
+	return d.unfence(b)
 }
 
-func (d *decision) unfence(b *Broker) {
+func (d *decision) unfence(b *Broker) error {
 	if !b.Fenced {
-		return
+		return nil
 	}
 	d.emit(&BrokerChanged{ID: b.ID, Epoch: b.Epoch, ShuttingDown: b.ShuttingDown})
 	if b.ShuttingDown {
-		return
+		return nil
 	}
 	e := d.election()
 	e.serving = b.ID
 	d.holdElection(b.ID, e)
+	return d.raiseInternal()
 }
 
 func (d *decision) fenceBroker(c FenceBroker) error {
@@ -96,7 +96,9 @@ func (d *decision) brokerHeartbeat(c BrokerHeartbeat) (BrokerHeartbeatAnswer, er
 	case c.WantFenced:
 		d.fence(b)
 	case !b.ShuttingDown:
-		d.unfence(b)
+		if err := d.unfence(b); err != nil {
+			return BrokerHeartbeatAnswer{}, err
+		}
 	}
 	if err := d.settle(); err != nil {
 		return BrokerHeartbeatAnswer{}, err

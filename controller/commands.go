@@ -278,4 +278,10 @@ type Defaults struct {
 	MinInSyncReplicas int           // min.insync.replicas
 	UncleanElection   bool          // unclean.leader.election.enable
 	SessionTimeout    time.Duration // broker.session.timeout.ms
+	// RebalanceInterval is how often leadership goes back to preferred replicas (leader.imbalance.check.interval.seconds); 0:
+	// it does not (auto.leader.rebalance.enable).
+	RebalanceInterval time.Duration
+	// InternalReplicas is how many replicas the coordinators' topics, by name, are to have when there are enough brokers. Those
+	// that are not named stay as they are: somebody has set their replication factor.
+	InternalReplicas map[string]int16
 }

@@ -37,8 +37,9 @@ func (m *Machine) Image() *Image { return m.img }
 func (m *Machine) Step(now time.Time, in Input) machine.Result[Event] {
 	d := &decision{Machine: m, img: m.img, now: now}
 	if in.Command == nil {
-		err := d.sessionTimer()
-		if err != nil {
+		if in.Timer == rebalanceKey {
+			d.rebalanceTimer()
+		} else if err := d.sessionTimer(); err != nil {
 			d.events = nil
 		}
 		return machine.Result[Event]{Records: d.events, Timers: d.timers}

@@ -312,10 +312,15 @@ func scriptFeatures(t *testing.T, d *datadriven.TestData) Command {
 }
 
 func scriptDefaults(t *testing.T, d *datadriven.TestData) Defaults {
-	return Defaults{
+	defaults := Defaults{
 		NumPartitions: int32(intArg(t, d, "partitions", 1)), ReplicationFactor: int16(intArg(t, d, "factor", 1)),
 		MinInSyncReplicas: intArg(t, d, "min-isr", 1), UncleanElection: d.HasArg("unclean"),
+		RebalanceInterval: time.Duration(intArg(t, d, "rebalance", 0)) * time.Second,
 	}
+	if n := intArg(t, d, "internal", 0); n > 0 {
+		defaults.InternalReplicas = map[string]int16{"__consumer_offsets": int16(n)}
+	}
+	return defaults
 }
 
 func answer(r machine.Reply) string {

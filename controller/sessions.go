@@ -57,6 +57,7 @@ func (d *decision) takeOver() error {
 			d.watch(d.now.Add(d.sessionTimeout()))
 		}
 	}
+	d.rebalanceLater()
 	return nil
 }
 

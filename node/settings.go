@@ -44,7 +44,11 @@ func readSettings(c *config.Config) (settings, error) {
 			MinInSyncReplicas: c.Int("min.insync.replicas"),
 			UncleanElection:   c.Bool("unclean.leader.election.enable"),
 			SessionTimeout:    c.Duration("broker.session.timeout.ms"),
+			InternalReplicas:  internalReplicas(c),
 		},
+	}
+	if c.Bool("auto.leader.rebalance.enable") {
+		s.defaults.RebalanceInterval = c.Duration("leader.imbalance.check.interval.seconds")
 	}
 	if c.IsSet("broker.rack") {
 		rack := c.String("broker.rack")
@@ -161,4 +165,18 @@ func flushPolicy(name string) log.FlushPolicy {
 		return log.FlushNever
 	}
 	return log.FlushAlways
+}
+
+// internalReplicas is how many replicas the coordinators' topics get as brokers join, where nobody has set it.
+func internalReplicas(c *config.Config) map[string]int16 {
+	targets := map[string]int16{}
+	for topic, key := range map[string]string{
+		offsetsTopic: "offsets.topic.replication.factor", "__transaction_state": "transaction.state.log.replication.factor",
+		"__share_group_state": "share.coordinator.state.topic.replication.factor",
+	} {
+		if c.Origin(key) == config.OriginDefault {
+			targets[topic] = int16(c.Int(key))
+		}
+	}
+	return targets
 }
