@@ -23,8 +23,11 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// tagFlushedEnd is StreamBus's own tagged field of a partition in a follower's Fetch: how far it is flushed (int64).
-const tagFlushedEnd = 10000
+// StreamBus's own tagged fields of a partition in a follower's Fetch, both int64.
+const (
+	tagFlushedEnd = 10000 // how far it is flushed
+	tagSuspect    = 10001 // the offset at which it has received something whose CRC is wrong
+)
 
 // maxConvertedBytes bounds an answer that is built in memory, for fetchers before version 4.
 const maxConvertedBytes = 8 << 20
@@ -117,7 +120,8 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 			if req.Version >= 12 {
 				p.lastEpoch = kafkaproto.LeaderEpoch(from.LastFetchedEpoch)
 			}
-			p.flushedEnd = flushedEnd(&from.UnknownTags)
+			p.flushedEnd = offsetIn(&from.UnknownTags, tagFlushedEnd)
+			p.suspect = offsetIn(&from.UnknownTags, tagSuspect) == p.offset && p.offset >= 0
 		}
 	}
 	for i := range req.ForgottenTopics {
@@ -128,15 +132,16 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 	}
 }
 
-func flushedEnd(tags *kmsg.Tags) kafkaproto.Offset {
-	end := kafkaproto.NoOffset
+// offsetIn is the offset in a tagged field; -1 if it isn't there.
+func offsetIn(tags *kmsg.Tags, wanted uint32) kafkaproto.Offset {
+	o := kafkaproto.NoOffset
 	if tags.Len() == 0 {
-		return end
+		return o
 	}
 	tags.Each(func(tag uint32, value []byte) {
-		if tag == tagFlushedEnd && len(value) == 8 {
-			end = kafkaproto.Offset(binary.BigEndian.Uint64(value))
+		if tag == wanted && len(value) == 8 {
+			o = kafkaproto.Offset(binary.BigEndian.Uint64(value))
 		}
 	})
-	return end
+	return o
 }

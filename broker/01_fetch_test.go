@@ -464,15 +464,15 @@ func TestACommitWakesFetchesThatReadCommitted(t *testing.T) {
 
 func TestAFollowersFlushedEndIsRead(t *testing.T) {
 	p := kmsg.NewFetchRequestTopicPartition()
-	if got := flushedEnd(&p.UnknownTags); got != -1 {
+	if got := offsetIn(&p.UnknownTags, tagFlushedEnd); got != -1 {
 		t.Errorf("without the field: %d", got)
 	}
 	p.UnknownTags.Set(tagFlushedEnd, binary.BigEndian.AppendUint64(nil, 42))
-	if got := flushedEnd(&p.UnknownTags); got != 42 {
+	if got := offsetIn(&p.UnknownTags, tagFlushedEnd); got != 42 {
 		t.Errorf("got %d", got)
 	}
 	p.UnknownTags.Set(tagFlushedEnd, []byte{1})
-	if got := flushedEnd(&p.UnknownTags); got != -1 {
+	if got := offsetIn(&p.UnknownTags, tagFlushedEnd); got != -1 {
 		t.Errorf("of a wrong length: %d", got)
 	}
 }

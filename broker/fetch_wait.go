@@ -149,8 +149,9 @@ func (f *fetch) read(p *sessionPartition, left int, first bool) int {
 	p.result = p.part.Read(partition.ReadRequest{
 		Offset: p.offset, MaxBytes: min(max(p.maxBytes, 0), left), MinOneBatch: first, ReadCommitted: f.committed,
 		CurrentLeaderEpoch: p.currentEpoch, LastFetchedEpoch: p.lastEpoch,
-		ReplicaID: f.replica, BrokerEpoch: f.brokerEpoch, FlushedEnd: p.flushedEnd, Cursor: &p.cursor,
+		ReplicaID: f.replica, BrokerEpoch: f.brokerEpoch, FlushedEnd: p.flushedEnd, Suspect: p.suspect, Cursor: &p.cursor,
 	})
+	p.suspect = false
 	if p.result.Err != nil {
 		p.part = nil // to be found anew
 	}

@@ -34,6 +34,7 @@ type sessionPartition struct {
 	currentEpoch kafkaproto.LeaderEpoch
 	lastEpoch    kafkaproto.LeaderEpoch
 	flushedEnd   kafkaproto.Offset
+	suspect      bool // told once
 
 	highWatermark kafkaproto.Offset
 	logStart      kafkaproto.Offset

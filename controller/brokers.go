@@ -29,6 +29,9 @@ func (d *decision) registerBroker(c RegisterBroker) (RegisterBrokerAnswer, error
 	d.emit(&BrokerRegistered{Broker: b})
 	e := d.election()
 	e.gone, e.returning, e.forgot = c.ID, c.ID, !c.Clean
+	if known && len(old.Directories) > 0 && !shareDirectory(old.Directories, c.Directories) {
+		e.forgot, e.wiped = true, true
+	}
 	d.holdElection(c.ID, e)
 	d.heardOf(c.ID, b.Epoch)
 	return RegisterBrokerAnswer{Epoch: b.Epoch}, nil

@@ -56,6 +56,15 @@ type FenceBroker struct {
 	Epoch int64
 }
 
+// ReplicasDamaged says that a broker's replicas of these partitions have lost records to damage. It leaves their ISR and ELR, and
+// their leadership, wherever another replica can lead; elsewhere nothing changes. Answered with nil.
+// Errors: STALE_BROKER_EPOCH, BROKER_ID_NOT_REGISTERED.
+type ReplicasDamaged struct {
+	BrokerID    int32
+	BrokerEpoch int64
+	Partitions  []kafkaproto.TopicPartition
+}
+
 // BrokerHeartbeat keeps a broker's session alive. Answered with BrokerHeartbeatAnswer.
 // Errors: STALE_BROKER_EPOCH, BROKER_ID_NOT_REGISTERED.
 type BrokerHeartbeat struct {
@@ -240,6 +249,7 @@ func (TakeOver) command()            {}
 func (RegisterBroker) command()      {}
 func (UnfenceBroker) command()       {}
 func (FenceBroker) command()         {}
+func (ReplicasDamaged) command()     {}
 func (BrokerHeartbeat) command()     {}
 func (UnregisterBroker) command()    {}
 func (CreateTopics) command()        {}

@@ -16,6 +16,7 @@ type election struct {
 	gone      int32 // may no longer lead, leaves ISRs that have other members; NoLeader if none
 	staying   bool  // gone still serves, so it keeps what nobody else can lead
 	forgot    bool  // gone may have lost acknowledged data, so it leaves the ELR as well
+	wiped     bool  // gone has come back with an empty directory: it leads nothing that others may have
 	returning int32 // is registering: leads, though still fenced, where nobody else can; NoLeader if none
 	serving   int32 // counts as active although the image does not say so yet; NoLeader if none
 }
@@ -120,7 +121,11 @@ func (e election) eligible(p *Partition, rules topicRules) (isr, elr, lastKnown 
 		}
 		return isr, elr, lastKnown
 	}
-	return eligibleReplicas(p, isr, e.gone, e.forgot, rules.minISR)
+	isr, elr, lastKnown = eligibleReplicas(p, isr, e.gone, e.forgot, rules.minISR)
+	if e.wiped && len(p.Replicas) > 1 {
+		lastKnown = without(lastKnown, e.gone)
+	}
+	return isr, elr, lastKnown
 }
 
 // eligibleReplicas keeps ELR and last known leader for a partition whose ISR becomes isr, in a cluster that has the feature.

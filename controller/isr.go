@@ -90,3 +90,25 @@ func (d *decision) alterISR(t *Topic, p *Partition, row AlterPartitionRow) *Part
 	d.emit(&PartitionChanged{Topic: t.ID, Partition: n})
 	return &n
 }
+
+// replicasDamaged takes what a broker has lost records of from it, where another replica can lead.
+func (d *decision) replicasDamaged(c ReplicasDamaged) error {
+	if _, err := d.knownBroker(c.BrokerID, c.BrokerEpoch); err != nil {
+		return err
+	}
+	e := d.election()
+	e.gone, e.forgot, e.staying = c.BrokerID, true, true
+	seen := map[kafkaproto.TopicPartition]bool{}
+	for _, id := range c.Partitions {
+		t, ok := d.img.TopicByID(id.Topic)
+		p, also := d.img.Partition(id)
+		if !ok || !also || seen[id] || !e.touches(p) || !slices.ContainsFunc(p.ISR, func(r int32) bool { return r != c.BrokerID && e.active(r) }) {
+			continue
+		}
+		seen[id] = true
+		if next := e.next(p, rulesOf(d.img, d.defaults, t)); next != nil {
+			d.emit(&PartitionChanged{Topic: id.Topic, Partition: *next})
+		}
+	}
+	return nil
+}

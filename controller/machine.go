@@ -106,6 +106,8 @@ func (d *decision) decide(c Command) (any, error) {
 		return nil, d.unfenceBroker(c)
 	case FenceBroker:
 		return nil, d.fenceBroker(c)
+	case ReplicasDamaged:
+		return nil, d.replicasDamaged(c)
 	case BrokerHeartbeat:
 		return d.brokerHeartbeat(c)
 	case UnregisterBroker:

@@ -163,6 +163,14 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) Command {
 		return UnfenceBroker{ID: id, Epoch: epoch}
 	case "fence":
 		return FenceBroker{ID: id, Epoch: epoch}
+	case "replicas-damaged":
+		c := ReplicasDamaged{BrokerID: id, BrokerEpoch: epoch}
+		for _, line := range lines(d.Input) {
+			w := words(line)
+			topic, _ := s.image.Topic(w.name)
+			c.Partitions = append(c.Partitions, kafkaproto.TopicPartition{Topic: topic.ID, Partition: kafkaproto.PartitionID(w.number(t, "partition", 0))})
+		}
+		return c
 	case "heartbeat":
 		return BrokerHeartbeat{ID: id, Epoch: epoch, WantFenced: d.HasArg("want-fenced"), WantShutdown: d.HasArg("want-shutdown")}
 	case "unregister":

@@ -58,6 +58,7 @@ var wires = []wire{
 	wireOf[UpdateFeatures, none](codeUpdateFeatures, nil),
 	wireOf(codeElectLeaders, codeElectLeadersAnswer),
 	wireOf[FenceBroker, none](codeFenceBroker, nil),
+	wireOf[ReplicasDamaged, none](codeReplicasDamaged, nil),
 }
 
 // wireKind is the place of a command in wires; 0 if it has none.
@@ -93,6 +94,8 @@ func wireKind(c Command) uint64 {
 		return 14
 	case FenceBroker:
 		return 15
+	case ReplicasDamaged:
+		return 16
 	}
 	return 0
 }
@@ -101,7 +104,7 @@ func wireKind(c Command) uint64 {
 // answer in effect. Such a command may be sent again when it is not known what became of it.
 func Repeatable(c Command) bool {
 	switch c.(type) {
-	case CreateCluster, RegisterBroker, UnfenceBroker, BrokerHeartbeat, AllocateProducerIDs, FenceBroker:
+	case CreateCluster, RegisterBroker, UnfenceBroker, BrokerHeartbeat, AllocateProducerIDs, FenceBroker, ReplicasDamaged:
 		return true
 	}
 	return false

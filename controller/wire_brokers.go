@@ -32,6 +32,12 @@ func codeFenceBroker(c *coder, v *FenceBroker) {
 	c.int64(&v.Epoch)
 }
 
+func codeReplicasDamaged(c *coder, v *ReplicasDamaged) {
+	c.int32(&v.BrokerID)
+	c.int64(&v.BrokerEpoch)
+	sliceOf(c, &v.Partitions, codeTopicPartition)
+}
+
 func codeBrokerHeartbeat(c *coder, v *BrokerHeartbeat) {
 	c.int32(&v.ID)
 	c.int64(&v.Epoch)

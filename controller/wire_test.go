@@ -25,6 +25,7 @@ var exchanges = []struct {
 		RegisterBrokerAnswer{Epoch: 1 << 40}},
 	{UnfenceBroker{ID: 3, Epoch: 4}, nil},
 	{FenceBroker{ID: 3, Epoch: 4}, nil},
+	{ReplicasDamaged{BrokerID: 3, BrokerEpoch: 4, Partitions: []kafkaproto.TopicPartition{{Topic: kafkaproto.TopicID{1}, Partition: 2}}}, nil},
 	{BrokerHeartbeat{ID: 3, Epoch: 4, WantFenced: true, WantShutdown: true}, BrokerHeartbeatAnswer{Fenced: true, ShutdownAllowed: true}},
 	{UnregisterBroker{ID: 300}, nil},
 	{CreateTopics{Topics: []CreateTopic{

@@ -58,3 +58,68 @@ func TestDamageBelowWhatWasSyncedStopsTheStartUntilItIsAccepted(t *testing.T) {
 		closeEngine(t, e2)
 	}
 }
+
+// A replica whose log was damaged is cut below the damage and filled up from another one.
+func TestWhatIsCutBelowDamageCanBeWrittenAnew(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FileBytes = 1 << 20 })
+	l := mustLog(t, e, topic(1, 0))
+	for range 5 {
+		mustAppend(t, l, spec{n: 2, size: 500})
+		flush(t, e)
+	}
+	l.mu.Lock()
+	third := l.entries[2]
+	l.mu.Unlock()
+	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
+	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteVAt([][]byte{{0xff, 0xff}}, int64(third.pos)+200); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.SyncData()
+	_ = f.Close()
+	w2 := w.on(crashed)
+	_, _, err = w2.tryOpen(nil)
+	if logs, all := Damaged(err); all || len(logs) != 1 || logs[0] != l.ID() {
+		t.Fatalf("damaged: %v %v of %v", logs, all, err)
+	}
+	e2 := w2.open(func(o *Options) { o.AcceptCorruption = true })
+	l2, _ := e2.Log(l.ID())
+	first, ok := l2.FirstHole()
+	if !ok || first != 4 {
+		t.Fatalf("the first hole: %d %v", first, ok)
+	}
+	if err := l2.Truncate(first); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if at, ok := l2.FirstHole(); ok {
+			t.Errorf("a hole at %d after the cut", at)
+		}
+		for l2.Ends().Written < 10 {
+			mustAppend(t, l2, spec{n: 2, size: 500})
+		}
+		if got := len(readAll(t, l2, 0, 1<<20)); got != 5 {
+			t.Fatalf("%d batches", got)
+		}
+		closeEngine(t, e2)
+		e2 = w2.open(nil)
+		l2, _ = e2.Log(l.ID())
+	}
+}
+
+func TestDamageOfWhichTheLogIsNotKnownMayBeAny(t *testing.T) {
+	known := &CorruptionError{Known: true, Log: topic(1, 0)}
+	if _, all := Damaged(errors.Join(known, &CorruptionError{})); !all {
+		t.Error("a place without a log")
+	}
+	if logs, all := Damaged(errors.Join(known, known)); all || len(logs) != 1 {
+		t.Errorf("%v %v", logs, all)
+	}
+	if _, all := Damaged(errors.New("something else")); !all {
+		t.Error("no place at all")
+	}
+}

@@ -180,6 +180,7 @@ func (l *Log) applyTruncate(to offset) error {
 		}
 		return nil
 	}
+	l.cutHoles(to)
 	e, ok, err := l.find(to)
 	if err != nil {
 		return err

@@ -2,9 +2,11 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -55,12 +57,8 @@ func partitionOf(img *controller.Image, topic string) *controller.Partition {
 func TestRecordsAreOnAllReplicasAndLeadershipMoves(t *testing.T) {
 	nodes, disks, _ := startThree(t)
 	c := client(t, nodes[2], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()))
-	two := "2"
-	if _, err := kadm.NewClient(c).CreateTopic(t.Context(), 1, 3, map[string]*string{"min.insync.replicas": &two}, "orders"); err != nil {
-		t.Fatal(err)
-	}
+	ordersOnThree(t, c, nodes)
 	produce(t, c, "orders", "one", "two")
-	await(t, "the topic", nodes[1:], func(img *controller.Image) bool { return partitionOf(img, "orders") != nil })
 	was := partitionOf(nodes[1].quorum.Image(), "orders")
 	old := nodes[was.Leader]
 	var others []*Node
@@ -87,5 +85,90 @@ func TestRecordsAreOnAllReplicasAndLeadershipMoves(t *testing.T) {
 	p, err := back.manager.Partition(kafkaproto.TopicPartition{Topic: tp.ID})
 	if err != nil || p.Status().End != 3 {
 		t.Errorf("the one that came back has %+v, %v", p.Status(), err)
+	}
+}
+
+// ordersOnThree makes a topic with three replicas, of which two must be in sync, and finds who leads it.
+func ordersOnThree(t *testing.T, c *kgo.Client, nodes [4]*Node) int32 {
+	t.Helper()
+	two := "2"
+	if _, err := kadm.NewClient(c).CreateTopic(t.Context(), 1, 3, map[string]*string{"min.insync.replicas": &two}, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the topic", nodes[1:], func(img *controller.Image) bool { return partitionOf(img, "orders") != nil })
+	return partitionOf(nodes[1].quorum.Image(), "orders").Leader
+}
+
+func TestDamageIsHealedFromAnotherReplica(t *testing.T) {
+	nodes, disks, _ := startThree(t)
+	c := client(t, nodes[1], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()))
+	lead := ordersOnThree(t, c, nodes)
+	produce(t, c, "orders", "one")
+	produce(t, c, "orders", "two-to-be-damaged")
+	produce(t, c, "orders", "three")
+	crashed := disks[lead].CrashClone(vfs.CrashCloneCfg{})
+	damage(t, crashed, "two-to-be-damaged")
+	stopNode(t, nodes[lead])
+	via := nodes[lead%3+1]
+	back := startNode(t, crashed, fmt.Sprintf("node.id=%d", lead), "controller.quorum.bootstrap.servers="+clusterAddr(t, via))
+	await(t, "all replicas in sync again", []*Node{via, back}, func(img *controller.Image) bool { return len(partitionOf(img, "orders").ISR) == 3 })
+	if _, err := kadm.NewClient(c).ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the healed replica leads", []*Node{back}, func(img *controller.Image) bool { return partitionOf(img, "orders").Leader == lead })
+	if got := values(t, leader(t, back, "orders", 0)); len(got) != 3 || got[1] != "two-to-be-damaged" {
+		t.Errorf("the healed replica has %v", got)
+	}
+}
+
+func TestDamageThatOnlyThisNodeCouldMendIsNamed(t *testing.T) {
+	nodes, disks, join := startThree(t)
+	c := client(t, nodes[1])
+	if _, err := kadm.NewClient(c).CreateTopic(t.Context(), 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, c, "orders", "one")
+	produce(t, c, "orders", "two-to-be-damaged")
+	produce(t, c, "orders", "three")
+	await(t, "the topic", nodes[1:], func(img *controller.Image) bool { return partitionOf(img, "orders") != nil })
+	lead := partitionOf(nodes[1].quorum.Image(), "orders").Leader
+	crashed := disks[lead].CrashClone(vfs.CrashCloneCfg{})
+	damage(t, crashed, "two-to-be-damaged")
+	stopNode(t, nodes[lead])
+	if lead == 1 {
+		join = "controller.quorum.bootstrap.servers=" + clusterAddr(t, nodes[2])
+	}
+	if n, err := tryNode(t, crashed, fmt.Sprintf("node.id=%d", lead), join); err == nil || !strings.Contains(err.Error(), "unsafe.accept.corruption") {
+		t.Errorf("started, or did not name the way out: %v", err)
+		if n != nil {
+			stopNode(t, n)
+		}
+	}
+}
+
+// A byte flips on the leader's disk while a replica is away. The replica finds it, the leader gives up, and is healed itself.
+func TestAFollowersCRCCheckHealsTheLeader(t *testing.T) {
+	nodes, disks, _ := startThree(t)
+	c := client(t, nodes[1], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()))
+	lead := ordersOnThree(t, c, nodes)
+	away := lead%3 + 1
+	third := away%3 + 1
+	produce(t, c, "orders", "one")
+	stopNode(t, nodes[away])
+	produce(t, c, "orders", "two-to-be-damaged")
+	produce(t, c, "orders", "three")
+	damage(t, disks[lead], "two-to-be-damaged")
+	back := startNode(t, disks[away], fmt.Sprintf("node.id=%d", away), "controller.quorum.bootstrap.servers="+clusterAddr(t, nodes[third]))
+	up := []*Node{nodes[lead], nodes[third], back}
+	await(t, "another leader, and all in sync", up, func(img *controller.Image) bool {
+		p := partitionOf(img, "orders")
+		return p.Leader != lead && p.Leader > 0 && len(p.ISR) == 3
+	})
+	if _, err := kadm.NewClient(c).ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the healed replica leads", up, func(img *controller.Image) bool { return partitionOf(img, "orders").Leader == lead })
+	if got := values(t, leader(t, nodes[lead], "orders", 0)); len(got) != 3 || got[1] != "two-to-be-damaged" {
+		t.Errorf("the healed replica has %v", got)
 	}
 }

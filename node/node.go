@@ -50,6 +50,8 @@ type Node struct {
 	server   *broker.Server
 	admin    *admin.Server
 	clean    bool  // the last stop left nothing to recover
+	damage   error // what recovery found below what was synced, until mend
+	forgot   bool  // records that were synced are lost here
 	epoch    int64 // of the registration
 	clients  []net.Listener
 	adminLis net.Listener
@@ -73,9 +75,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
 	n.ending, n.end = context.WithCancelCause(context.Background())
-	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.bind, n.register, n.serve}
+	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.register, n.serve}
 	if !set.broker {
-		steps = []func(context.Context) error{n.openDirectory, n.openQuorum, n.bind, n.serveController}
+		steps = []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.serveController}
 	}
 	for _, step := range steps {
 		ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -98,17 +100,7 @@ func (n *Node) openDirectory(context.Context) error {
 		return err
 	}
 	n.dir = dir
-	o := engineOptions(n.o.Config, n.o.Env, dir)
-	o.Events = n.metrics.LogEvents()
-	tell := o.Events.Recovered
-	o.Events.Recovered = func(r log.Recovery) {
-		n.clean = r.Clean
-		tell(r)
-	}
-	o.OnFailed = func(err error) { n.fail(fmt.Errorf("data directory %s failed: %w", n.set.dir, err)) }
-	if n.engine, err = log.Open(o); errors.Is(err, log.ErrCorrupt) {
-		return fmt.Errorf("%w\nStart once with --set unsafe.accept.corruption=true to serve what is intact, or restore %s", err, n.set.dir)
-	} else if err != nil {
+	if err := n.openEngine(false); err != nil {
 		return err
 	}
 	n.log.Info("data directory opened", "dir", n.set.dir, "took", n.o.Env.Clock.Now().Sub(began))
@@ -116,7 +108,7 @@ func (n *Node) openDirectory(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !has && n.engine.HasData() && !n.set.noRaft {
+	if !has && (n.damage != nil || n.engine.HasData()) && !n.set.noRaft {
 		return fmt.Errorf("%s holds records but no metadata (%s is empty): restore it, or start once with "+
 			"--set unsafe.allow.empty.metadata=true, which starts with no topics and quarantines the records", n.set.dir, n.raftDir())
 	}
@@ -197,7 +189,7 @@ func (n *Node) register(ctx context.Context) error {
 	n.openGroups()
 	cmd := controller.RegisterBroker{
 		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
-		Clean: n.clean || n.o.Config.String("log.flush.policy") == "always",
+		Clean: (n.clean || n.o.Config.String("log.flush.policy") == "always") && !n.forgot,
 	}
 	n.o.Env.Rand.Read(cmd.Incarnation[:])
 	for i, l := range n.set.listeners {
@@ -205,7 +197,7 @@ func (n *Node) register(ctx context.Context) error {
 			Name: l.Name, Protocol: l.Protocol, Host: l.AdvertisedHost, Port: int32(advertisedPort(l, n.clients[i])),
 		})
 	}
-	answer, err := n.quorum.Submit(ctx, cmd)
+	answer, err := n.submitRegistration(ctx, cmd)
 	if err != nil {
 		return fmt.Errorf("registering broker %d: %w", n.set.nodeID, err)
 	}

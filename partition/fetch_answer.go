@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"time"
 
@@ -74,6 +75,9 @@ func (r *round) answered(a fetchAnswer) {
 func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, appends *[]taken, cuts *[]cutting) {
 	now := r.m.now()
 	answer, records := f.answer(p)
+	if errors.Is(answer.Err, kafkaproto.ErrCorruptMessage) && p.ErrorCode == 0 {
+		f.suspect = f.sent.Offset
+	}
 	var do replication.Action
 	failed := false
 	f.update(func(rf *replication.Follower) {

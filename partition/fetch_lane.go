@@ -281,8 +281,11 @@ type fetchTopics struct {
 	at   map[kafkaproto.TopicID]int
 }
 
-// tagFlushedEnd is StreamBus's own tagged field of a partition in a follower's Fetch: how far it is flushed (int64).
-const tagFlushedEnd = 10000
+// StreamBus's own tagged fields of a partition in a follower's Fetch, both int64.
+const (
+	tagFlushedEnd = 10000 // how far it is flushed
+	tagSuspect    = 10001 // the offset at which it has received something whose CRC is wrong
+)
 
 func (t *fetchTopics) add(f *following, next replication.Fetch, maxBytes int32) {
 	id := f.key()
@@ -302,6 +305,10 @@ func (t *fetchTopics) add(f *following, next replication.Fetch, maxBytes int32) 
 	p.CurrentLeaderEpoch, p.LastFetchedEpoch = int32(next.CurrentEpoch), int32(next.LastEpoch)
 	p.FetchOffset, p.LogStartOffset, p.PartitionMaxBytes = int64(next.Offset), int64(next.LogStart), maxBytes
 	p.UnknownTags.Set(tagFlushedEnd, be64(int64(next.FlushedEnd)))
+	if f.suspect >= 0 {
+		p.UnknownTags.Set(tagSuspect, be64(int64(f.suspect)))
+		f.suspect = kafkaproto.NoOffset
+	}
 	t.list[i].Partitions = append(t.list[i].Partitions, p)
 }
 

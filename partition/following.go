@@ -27,6 +27,7 @@ type following struct {
 	sent      replication.Fetch // what the leader was last asked
 	sentIn    int64             // by which request
 	inSession bool              // the leader's session has it
+	suspect   kafkaproto.Offset // where what came from the leader was damaged, until it is told; else -1
 	dirty     bool              // in round.dirty
 }
 
@@ -44,7 +45,7 @@ func (p *Partition) follow(holder leaderHint) {
 	if same {
 		return
 	}
-	f := &following{p: p, holder: holder}
+	f := &following{p: p, holder: holder, suspect: kafkaproto.NoOffset}
 	p.become(notLeader, holder, f)
 	m.fetchers.add(f)
 }
@@ -67,12 +68,18 @@ func (f *following) moved(ends log.Ends) {
 	}
 }
 
-// begin takes the log as it is, once it is at rest.
+// begin takes the log as it is, once it is at rest. What is damaged is cut off first, and comes anew from the leader: a broker
+// that lost records to damage has left the ISR before (RegisterBroker.Clean, ReplicaDamaged).
 func (f *following) begin() bool {
 	p := f.p
 	ends := p.log.Ends()
 	if ends.Next != ends.Written {
 		return false // logMoved will say more
+	}
+	if hole, ok := p.log.FirstHole(); ok {
+		if err := f.change(func() error { return p.log.Truncate(hole) }); err != nil {
+			return false // the directory has failed, or the epoch is over
+		}
 	}
 	local := p.localLog()
 	p.mu.Lock()

@@ -36,6 +36,9 @@ type Events struct {
 	Quarantined func(id kafkaproto.TopicPartition)
 	// Offline: the engine could not open, delete or quarantine these logs. For the first two it is asked again.
 	Offline func(ids []kafkaproto.TopicPartition, err error)
+	// Damaged: records of these logs, which this node leads, are damaged, and the controller was asked to let others lead; err
+	// says why it did not hear of it.
+	Damaged func(ids []kafkaproto.TopicPartition, err error)
 	// BadConfig: a topic's configs can't be read, so the broker's defaults hold for it.
 	BadConfig func(topic string, err error)
 }
@@ -57,6 +60,7 @@ type Manager struct {
 	replica   replicaSettings
 	proposals proposals
 	fetchers  fetchers
+	suspects  suspects
 	ctx       context.Context // until Close
 	end       context.CancelFunc
 
@@ -86,7 +90,7 @@ func NewManager(o Options) *Manager {
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
 	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
 	m.ctx, m.end = context.WithCancel(context.Background())
-	m.proposals.m, m.fetchers.m = m, m
+	m.proposals.m, m.fetchers.m, m.suspects.m = m, m, m
 	if m.quorum != nil {
 		m.applying.Lock()
 		m.judgeLater()
@@ -146,6 +150,7 @@ func (m *Manager) Close() {
 	m.end()
 	m.fetchers.close()
 	m.proposals.close()
+	m.suspects.close()
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.closed = true

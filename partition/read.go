@@ -25,6 +25,8 @@ type ReadRequest struct {
 	FlushedEnd kafkaproto.Offset
 	// BrokerEpoch is the registration of that broker; 0 or negative if it doesn't say.
 	BrokerEpoch int64
+	// Suspect says that what that replica has received at Offset had a wrong CRC.
+	Suspect bool
 	// Cursor remembers where the last read ended, for readers that come again; may be nil.
 	Cursor *log.Cursor
 }
@@ -61,6 +63,9 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 		if res.Err = p.checkFollower(&r); res.Err != nil {
 			return res
 		}
+		if r.Suspect {
+			p.manager.suspects.add(p, r.Offset)
+		}
 	}
 	ends := p.log.Ends()
 	if res.Diverging, res.Err = p.position(&r, ends); res.Err != nil {
@@ -93,6 +98,9 @@ func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadR
 	}
 	read, err := p.log.Read(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
 	if err != nil {
+		if errors.Is(err, log.ErrCorrupt) {
+			p.manager.suspects.add(p, r.Offset)
+		}
 		res.Err = p.readError(err)
 		return
 	}

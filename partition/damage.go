@@ -1,0 +1,107 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
+)
+
+// checkedBytes is how much a leader checks of its log from where a follower found damage: what it may have been sent at once.
+const checkedBytes = 4 << 20
+
+// mostSuspects bounds the places that wait to be checked; a follower asks again.
+const mostSuspects = 1000
+
+// suspects are places where a log may be damaged, because a follower has received something whose CRC is wrong, or a read met a
+// hole. One goroutine checks them, while there are any. A leader that finds damage asks the controller to have another replica
+// lead; as a follower it cuts the log there and fetches the rest anew (following.begin).
+type suspects struct {
+	m *Manager
+
+	mu      sync.Mutex
+	waiting map[*Partition]kafkaproto.Offset
+	running bool
+	closed  bool
+	ended   sync.WaitGroup
+}
+
+// add has a place checked, from any goroutine. It does nothing without other nodes.
+func (s *suspects) add(p *Partition, at kafkaproto.Offset) {
+	if s.m.quorum == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.waiting) >= mostSuspects {
+		return
+	}
+	if s.waiting == nil {
+		s.waiting = make(map[*Partition]kafkaproto.Offset)
+	}
+	if first, ok := s.waiting[p]; !ok || at < first {
+		s.waiting[p] = at
+	}
+	if !s.running {
+		s.running = true
+		s.ended.Go(s.run)
+	}
+}
+
+func (s *suspects) run() {
+	for {
+		s.mu.Lock()
+		places := s.waiting
+		s.waiting = nil
+		if len(places) == 0 || s.closed {
+			s.running = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		var damaged []kafkaproto.TopicPartition
+		for p, at := range places {
+			if p.damagedAt(at) {
+				damaged = append(damaged, p.id)
+			}
+		}
+		if len(damaged) > 0 {
+			s.giveUp(damaged)
+		}
+	}
+}
+
+// damagedAt checks the log, if this node leads it and others could.
+func (p *Partition) damagedAt(at kafkaproto.Offset) bool {
+	p.mu.Lock()
+	leads := p.leading && p.gone == nil && p.insync != nil
+	p.mu.Unlock()
+	if !leads {
+		return false
+	}
+	if _, known := p.log.FirstHole(); known {
+		return true
+	}
+	return errors.Is(p.log.CheckAt(at, checkedBytes), log.ErrCorrupt)
+}
+
+// giveUp has the controller elect others. Where nobody else is in sync this node goes on, and what is damaged can't be read.
+func (s *suspects) giveUp(ids []kafkaproto.TopicPartition) {
+	self, _ := s.m.broker(s.m.nodeID)
+	ctx, cancel := context.WithTimeout(s.m.ctx, s.m.replica.lag)
+	defer cancel()
+	_, err := s.m.quorum.Submit(ctx, controller.ReplicasDamaged{BrokerID: s.m.nodeID, BrokerEpoch: self.Epoch, Partitions: ids})
+	if f := s.m.events.Damaged; f != nil {
+		f(ids, err)
+	}
+}
+
+func (s *suspects) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.ended.Wait()
+}
