@@ -59,9 +59,9 @@ func (c *Config) Dynamic() Dynamic {
 
 // throttles are the properties that a broker has only while it runs.
 var throttles = finish([]Key{
-	{Name: "follower.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Accepted,
+	{Name: "follower.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Served,
 		Doc: "Bytes a second at which throttled replicas of this broker fetch."},
-	{Name: "leader.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Accepted,
+	{Name: "leader.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Served,
 		Doc: "Bytes a second at which throttled replicas are read from this broker."},
 	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Accepted,
 		Doc: "Bytes a second at which replicas move between the directories of this broker."},

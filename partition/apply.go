@@ -18,6 +18,9 @@ func (m *Manager) Apply(next *controller.Image, c controller.Changes) {
 		return
 	}
 	s := newStep(m, next, c)
+	if s.broker {
+		m.setThrottles()
+	}
 	s.find(c)
 	s.open()
 	s.publish()

@@ -86,6 +86,9 @@ func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, app
 	})
 	switch do.Do {
 	case replication.DoAppend:
+		if f.throttled() {
+			r.m.incoming.took(len(records), now)
+		}
 		t := taken{f, make(chan error, 1)}
 		if err := f.append(records, func(err error) { t.written <- err }); err != nil {
 			f.failed(now)

@@ -106,7 +106,10 @@ func (r *round) nextRetry(now time.Time) (at time.Time) {
 func (f *following) retryAt() time.Time {
 	f.p.mu.Lock()
 	defer f.p.mu.Unlock()
-	return f.f.RetryAt()
+	if at := f.f.RetryAt(); at.After(f.heldUntil) {
+		return at
+	}
+	return f.heldUntil
 }
 
 // collect takes in what others have left: partitions that came, went, or have news.
@@ -265,6 +268,11 @@ func (r *round) name(topics *fetchTopics, f *following, now time.Time) {
 	next, ok := f.f.Next(now)
 	f.p.mu.Unlock()
 	if !ok {
+		return
+	}
+	if wait := f.held(now); wait > 0 {
+		f.heldUntil = now.Add(wait)
+		r.delay(f, now)
 		return
 	}
 	f.sent, f.sentIn = next, r.requests

@@ -29,6 +29,7 @@ type following struct {
 	inSession bool              // the leader's session has it
 	suspect   kafkaproto.Offset // where what came from the leader was damaged, until it is told; else -1
 	dirty     bool              // in round.dirty
+	heldUntil time.Time         // by the throttle
 }
 
 // follow makes this node a follower of the leader that the metadata names. Without peers, or without a leader, the partition

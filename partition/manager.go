@@ -61,6 +61,8 @@ type Manager struct {
 	proposals proposals
 	fetchers  fetchers
 	suspects  suspects
+	incoming  throttle        // what throttled replicas here fetch
+	outgoing  throttle        // what is read from here for throttled replicas
 	ctx       context.Context // until Close
 	end       context.CancelFunc
 
@@ -91,6 +93,7 @@ func NewManager(o Options) *Manager {
 	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
 	m.ctx, m.end = context.WithCancel(context.Background())
 	m.proposals.m, m.fetchers.m, m.suspects.m = m, m, m
+	m.setThrottles()
 	if m.quorum != nil {
 		m.applying.Lock()
 		m.judgeLater()

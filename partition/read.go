@@ -83,10 +83,24 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 		if p.followerAt(&r, v.holder.epoch, &res); res.Err != nil {
 			return res
 		}
+		return p.readForFollower(&r, bound, res)
 	case r.ReadCommitted:
 		bound = res.LastStable
 	}
 	p.readUpTo(&r, bound, &res)
+	return res
+}
+
+// readForFollower reads for a replica, if the throttle lets it.
+func (p *Partition) readForFollower(r *ReadRequest, bound kafkaproto.Offset, res ReadResult) ReadResult {
+	held, counts := p.heldBack(r)
+	if held {
+		bound = r.Offset
+	}
+	p.readUpTo(r, bound, &res)
+	if counts && res.Read != nil {
+		p.manager.outgoing.took(res.Read.Bytes, p.manager.now())
+	}
 	return res
 }
 

@@ -20,6 +20,8 @@ type topic struct {
 	keep   bool             // or as the producer did it (compression.type=producer)
 
 	logAppendTime bool // message.timestamp.type
+
+	heldIn, heldOut replicaNames // throttled as a follower, and as a leader
 }
 
 // newTopic maps the configs that are set on a topic, given the broker's and the flush policy that holds where the topic
@@ -32,6 +34,7 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 	}
 	_, interval := overrides["flush.ms"]
 	t := &topic{name: name, config: c, log: logConfig(c, interval), logAppendTime: c.LogAppendTime}
+	t.heldIn, t.heldOut = newReplicaNames(c.FollowerThrottledReplicas), newReplicaNames(c.LeaderThrottledReplicas)
 	if t.log.Policy != log.FlushDefault {
 		policy = t.log.Policy
 	}

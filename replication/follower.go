@@ -97,6 +97,9 @@ func (f *Follower) Epoch() kafkaproto.LeaderEpoch { return f.epoch }
 // unclean election alone brings about.
 func (f *Follower) HighWatermark() kafkaproto.Offset { return f.high }
 
+// Behind says whether the log lacks what is committed, as far as is known: it is no member of the ISR that keeps up.
+func (f *Follower) Behind() bool { return f.told > f.log.Written }
+
 // LogStart is where the log should begin: the leader's log start as far as the high watermark has reached it. The driver
 // moves the own log start there.
 func (f *Follower) LogStart() kafkaproto.Offset { return max(f.log.Start, min(f.start, f.high)) }
