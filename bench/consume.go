@@ -80,7 +80,7 @@ func (l *consumeLoad) connect(ctx context.Context) error {
 
 func (l *consumeLoad) run(ctx context.Context, r *Result) error {
 	m := &measurement{
-		duration: l.o.Duration, ended: l.ended, pid: l.o.PID,
+		duration: l.o.Duration, ended: l.ended, pids: l.o.PIDs,
 		launch: l.launch, begin: func() {}, read: l.read, progress: l.o.Progress,
 	}
 	err := m.run(ctx, r)

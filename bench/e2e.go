@@ -88,7 +88,7 @@ func (l *e2eLoad) close() {
 
 func (l *e2eLoad) run(ctx context.Context, r *Result) error {
 	m := &measurement{
-		warmUp: l.o.WarmUp, duration: l.o.Duration, ended: l.ended, pid: l.o.PID,
+		warmUp: l.o.WarmUp, duration: l.o.Duration, ended: l.ended, pids: l.o.PIDs,
 		launch: l.launch, begin: l.begin, read: l.read, progress: l.o.Progress,
 	}
 	err := errors.Join(m.run(ctx, r), l.drain())

@@ -183,7 +183,7 @@ func (l *groupsLoad) measure(ctx, inner context.Context, all *sync.WaitGroup, r 
 	}
 	sum := &Result{}
 	m := &measurement{
-		warmUp: max(l.o.WarmUp, time.Millisecond), duration: l.o.Duration, ended: l.ended, pid: l.o.PID,
+		warmUp: max(l.o.WarmUp, time.Millisecond), duration: l.o.Duration, ended: l.ended, pids: l.o.PIDs,
 		launch: func() {}, begin: func() { l.measured.Store(true) }, read: l.read, progress: l.o.Progress,
 	}
 	l.rejoins.Store(0) // those of joining are no news

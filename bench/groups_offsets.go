@@ -121,7 +121,7 @@ func (l *offsetsLoad) count(done, missing, wrong int) {
 func (l *offsetsLoad) run(ctx context.Context) (*OffsetsResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.o.Timeout)
 	defer cancel()
-	meter, err := startMeter(l.o.PID)
+	meter, err := startMeter(l.o.PIDs)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type measurement struct {
 	begin    func()          // called once, when measuring starts
 	read     func() counts
 	progress func(Progress) // may be nil
-	pid      int
+	pids     []int
 
 	start time.Time // of the load
 	last  counts    // at the last progress
@@ -38,7 +38,7 @@ func (m *measurement) run(ctx context.Context, r *Result) error {
 		m.launch()
 		m.wait(ctx, m.warmUp, true)
 	}
-	meter, err := startMeter(m.pid)
+	meter, err := startMeter(m.pids)
 	if err != nil {
 		return err
 	}

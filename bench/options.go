@@ -14,7 +14,7 @@ type Target struct {
 	Partitions        int32             // of the topic, if it is made; default 1
 	ReplicationFactor int16             // of the topic, if it is made; -1 the broker's default
 	Configs           map[string]string // of the topic, if it is made
-	PID               int               // of the broker, if it runs on this machine and its CPU time and memory are wanted; 0: none
+	PIDs              []int             // of the brokers, if they run on this machine and their CPU time and memory together are wanted
 }
 
 func (t *Target) check() error {

@@ -18,10 +18,10 @@ import (
 // Side is one of the two brokers, or clusters, that are compared.
 type Side struct {
 	Bootstrap []string `json:"bootstrap"`
-	PID       int      `json:"pid,omitempty"` // of its process, if it runs on this machine
+	PIDs      []int    `json:"pids,omitempty"` // of its processes, if they run on this machine
 }
 
-// PairsOptions say what Pairs compares. Topics are made for it and removed again; the Bootstrap, Topic and PID of the
+// PairsOptions say what Pairs compares. Topics are made for it and removed again; the Bootstrap, Topic and PIDs of the
 // loads don't count.
 type PairsOptions struct {
 	A, B        Side
@@ -130,7 +130,7 @@ func (p *pairsRun) side(name string) Side {
 // target is the topic of one round on one side.
 func (p *pairsRun) target(side, topic string) Target {
 	s, t := p.side(side), p.o.Produce.Target
-	t.Bootstrap, t.PID, t.Topic, t.Configs = s.Bootstrap, s.PID, topic, maps.Clone(t.Configs)
+	t.Bootstrap, t.PIDs, t.Topic, t.Configs = s.Bootstrap, s.PIDs, topic, maps.Clone(t.Configs)
 	p.made = append(p.made, madeTopic{side, topic})
 	return t
 }
@@ -183,14 +183,14 @@ func (p *pairsRun) consume(ctx context.Context, side string) (*Result, error) {
 	if p.filled[side] == "" {
 		fill := p.o.Produce
 		fill.Target = p.target(side, p.prefix+"-"+strings.ToLower(side))
-		fill.PID, fill.Progress, fill.Rate, fill.WarmUp = 0, nil, 0, 0
+		fill.PIDs, fill.Progress, fill.Rate, fill.WarmUp = nil, nil, 0, 0
 		if _, err := Produce(ctx, fill); err != nil {
 			return nil, fmt.Errorf("fill topic %s: %w", fill.Topic, err)
 		}
 		p.filled[side] = fill.Topic
 	}
 	o, s := p.o.Consume, p.side(side)
-	o.Bootstrap, o.PID, o.Topic = s.Bootstrap, s.PID, p.filled[side]
+	o.Bootstrap, o.PIDs, o.Topic = s.Bootstrap, s.PIDs, p.filled[side]
 	return Consume(ctx, o)
 }
 

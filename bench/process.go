@@ -17,40 +17,37 @@ const clockTicks = 100
 // usage is a reading of a process's CPU time.
 type usage struct{ cpu time.Duration }
 
-// meter compares two readings of the broker and of this process.
+// meter compares two readings of the brokers and of this process.
 type meter struct {
-	pid          int
+	pids         []int
 	broker, self usage
 }
 
-// startMeter reads the first time. The error is about the broker's process: not there, or no /proc.
-func startMeter(pid int) (*meter, error) {
-	m := &meter{pid: pid, self: selfUsage()}
-	if pid == 0 {
-		return m, nil
-	}
+// startMeter reads the first time. The error is about a broker's process: not there, or no /proc.
+func startMeter(pids []int) (*meter, error) {
+	m := &meter{pids: pids, self: selfUsage()}
 	var err error
-	m.broker, err = processUsage(pid)
+	m.broker, err = usageOf(pids)
 	return m, err
 }
 
 // read fills r's processes with what was used since startMeter.
 func (m *meter) read(r *Result, took time.Duration) error {
-	r.Driver = process(os.Getpid(), selfUsage().cpu-m.self.cpu, took, r.Records)
+	r.Driver = process([]int{os.Getpid()}, selfUsage().cpu-m.self.cpu, took, r.Records)
 	_ = r.Driver.memory() // the driver's own memory is a courtesy, and there is no /proc on some systems
-	if m.pid == 0 {
+	if len(m.pids) == 0 {
 		return nil
 	}
-	now, err := processUsage(m.pid)
+	now, err := usageOf(m.pids)
 	if err != nil {
 		return err
 	}
-	r.Broker = process(m.pid, now.cpu-m.broker.cpu, took, r.Records)
+	r.Broker = process(m.pids, now.cpu-m.broker.cpu, took, r.Records)
 	return r.Broker.memory()
 }
 
-func process(pid int, cpu, took time.Duration, records int64) *Process {
-	p := &Process{PID: pid, CPUSeconds: cpu.Seconds()}
+func process(pids []int, cpu, took time.Duration, records int64) *Process {
+	p := &Process{PIDs: pids, CPUSeconds: cpu.Seconds()}
 	if took > 0 {
 		p.CPUPercent = 100 * cpu.Seconds() / took.Seconds()
 	}
@@ -66,6 +63,18 @@ func selfUsage() usage {
 		return usage{}
 	}
 	return usage{time.Duration(r.Utime.Nano() + r.Stime.Nano())}
+}
+
+// usageOf is what processes have used together.
+func usageOf(pids []int) (sum usage, err error) {
+	for _, pid := range pids {
+		u, err := processUsage(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.cpu += u.cpu
+	}
+	return sum, nil
 }
 
 func processUsage(pid int) (usage, error) {
@@ -95,12 +104,15 @@ func parseStat(stat []byte) (usage, error) {
 	return usage{time.Duration(user+system) * (time.Second / clockTicks)}, nil
 }
 
+// memory sums up what the processes hold.
 func (p *Process) memory() error {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
-	if err != nil {
-		return fmt.Errorf("memory of process %d: %w", p.PID, err)
+	for _, pid := range p.PIDs {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return fmt.Errorf("memory of process %d: %w", pid, err)
+		}
+		p.parseStatus(status)
 	}
-	p.parseStatus(status)
 	return nil
 }
 
@@ -113,17 +125,17 @@ func (p *Process) parseStatus(status []byte) {
 		}
 		switch name {
 		case "VmRSS":
-			p.RSS = kb << 10
+			p.RSS += kb << 10
 		case "RssAnon":
-			p.Anonymous = kb << 10
+			p.Anonymous += kb << 10
 		case "VmHWM":
-			p.Peak = kb << 10
+			p.Peak += kb << 10
 		}
 	}
 }
 
 // Memory reads what a process holds now; its CPU fields are zero.
 func Memory(pid int) (*Process, error) {
-	p := &Process{PID: pid}
+	p := &Process{PIDs: []int{pid}}
 	return p, p.memory()
 }

@@ -40,7 +40,7 @@ func TestTheDriverMeasuresItself(t *testing.T) {
 	if err != nil || p.RSS <= 0 {
 		t.Errorf("got %+v, %v", p, err)
 	}
-	if _, err := startMeter(1 << 30); err == nil {
+	if _, err := startMeter([]int{1 << 30}); err == nil {
 		t.Error("a process that is not there: no error")
 	}
 }

@@ -107,7 +107,7 @@ const drainTimeout = 30 * time.Second
 
 func (l *produceLoad) run(ctx context.Context, r *Result) error {
 	m := &measurement{
-		warmUp: l.o.WarmUp, duration: l.o.Duration, ended: l.ended, pid: l.o.PID,
+		warmUp: l.o.WarmUp, duration: l.o.Duration, ended: l.ended, pids: l.o.PIDs,
 		launch: l.launch, begin: l.begin, read: l.read, progress: l.o.Progress,
 	}
 	err := errors.Join(m.run(ctx, r), l.drain())

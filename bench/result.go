@@ -47,7 +47,7 @@ type Latency struct {
 
 // Process is what one process used during the measured part. Memory is as it was at its end.
 type Process struct {
-	PID             int     `json:"pid"`
+	PIDs            []int   `json:"pids"` // of all of them together
 	CPUSeconds      float64 `json:"cpuSeconds"`
 	CPUPercent      float64 `json:"cpuPercent"` // 100 is one core
 	MicrosPerRecord float64 `json:"cpuMicrosPerRecord"`

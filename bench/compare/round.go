@@ -50,7 +50,7 @@ func (s settings) round(ctx context.Context, name string) (r round, err error) {
 	if r.idle, err = s.idle(ctx, b); err != nil {
 		return r, err
 	}
-	target.PID, target.Partitions = b.cmd.Process.Pid, partitions
+	target.PIDs, target.Partitions = []int{b.cmd.Process.Pid}, partitions
 	if err := s.load(ctx, &r, target); err != nil {
 		return r, err
 	}

@@ -45,7 +45,7 @@ func (t *benchTarget) add(c *cobra.Command) {
 	f.Int32Var(&t.Partitions, "partitions", 1, "partitions of the topic, if it is made")
 	f.Int16Var(&t.ReplicationFactor, "replication-factor", -1, "replicas of the topic, if it is made; -1: the broker's default")
 	f.StringArrayVar(&t.configs, "config", nil, "a property of the topic, if it is made, key=value; may be repeated")
-	f.IntVar(&t.PID, "pid", 0, "process id of the broker, to measure its CPU time and memory")
+	f.IntSliceVar(&t.PIDs, "pid", nil, "process ids of the broker or brokers, to measure their CPU time and memory together")
 	f.BoolVarP(&t.quiet, "quiet", "q", false, "no line a second on standard error")
 }
 

@@ -71,8 +71,8 @@ func (o *benchCompare) flags(c *cobra.Command) {
 	f, p := c.Flags(), &o.Produce
 	f.StringSliceVar(&o.A.Bootstrap, "a", nil, "addresses of the one side, host:port")
 	f.StringSliceVar(&o.B.Bootstrap, "b", nil, "addresses of the other side, host:port")
-	f.IntVar(&o.A.PID, "pid-a", 0, "process id of A, to measure its CPU time and memory")
-	f.IntVar(&o.B.PID, "pid-b", 0, "process id of B")
+	f.IntSliceVar(&o.A.PIDs, "pid-a", nil, "process ids of A's brokers, to measure their CPU time and memory together")
+	f.IntSliceVar(&o.B.PIDs, "pid-b", nil, "process ids of B's brokers")
 	choice(c, &o.Workload, "workload", "w", bench.Workloads[0], "what is compared", bench.Workloads)
 	f.IntVar(&o.Pairs, "pairs", 4, "rounds of each side that count")
 	f.IntVar(&o.WarmUpPairs, "warm-up-pairs", 1, "rounds of each side that come first and don't count; -1: none")
