@@ -3,13 +3,17 @@ package broker
 // DescribeLogDirs (key 35, versions 0-5): how much the replicas on this broker take, by data directory (KIP-113), and how
 // large and how full its disk is (from 4, KIP-827).
 //
-// Null topics mean all; topics and partitions that are not here are left out. Replicas never lag behind their own log and
-// never move between directories, of which there is one, so the lag is 0 and nothing is future. A directory that has
-// failed has an error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
+// Null topics mean all; topics and partitions that are not here are left out. The lag is how far a replica's log is behind
+// the high watermark that it knows of. Nothing is future, because there is one directory. A directory that has failed has an
+// error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
+//
+// Of each partition two tagged fields of StreamBus's own tell how far this replica is written and flushed, from version 2
+// on, where answers have tagged fields.
 //
 // Kafka refuses version 0 since 4.0; it is kept for old clients.
 
 import (
+	"encoding/binary"
 	"path/filepath"
 	"slices"
 
@@ -17,6 +21,13 @@ import (
 
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/partition"
+)
+
+// StreamBus's own tagged fields of a partition in DescribeLogDirs (int64).
+const (
+	tagReplicaWritten = 10000
+	tagReplicaFlushed = 10001
 )
 
 func handleDescribeLogDirs(s *Server, r *request) {
@@ -55,9 +66,7 @@ func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequ
 			if err != nil {
 				continue
 			}
-			p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-			p.Partition, p.Size = int32(i), here.Size()
-			topic.Partitions = append(topic.Partitions, p)
+			topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))
 		}
 		if len(topic.Partitions) > 0 {
 			out = append(out, topic)
@@ -81,4 +90,12 @@ func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequ
 		delete(wanted, asked[i].Topic) // named twice, it is answered once
 	}
 	return out
+}
+
+func replicaIn(n int32, at partition.Status) kmsg.DescribeLogDirsResponseDirTopicPartition {
+	p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+	p.Partition, p.Size, p.OffsetLag = n, at.Size, max(0, int64(at.HighWatermark-at.End))
+	p.UnknownTags.Set(tagReplicaWritten, binary.BigEndian.AppendUint64(nil, uint64(at.Written)))
+	p.UnknownTags.Set(tagReplicaFlushed, binary.BigEndian.AppendUint64(nil, uint64(at.Flushed)))
+	return p
 }

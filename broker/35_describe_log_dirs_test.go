@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,10 +44,28 @@ func TestDescribeLogDirsTellsWhatEachReplicaTakes(t *testing.T) {
 		if dir.Topics[0].Topic != "big" || len(big) != 2 || big[0].Size != 0 || big[1].Size < 10_000 || big[1].OffsetLag != 0 || big[1].IsFuture {
 			t.Errorf("v%d: %+v", version, dir.Topics)
 		}
+		want := [2]int64{-1, -1}
+		if version >= 2 {
+			want = [2]int64{1, 0} // under log.flush.policy=never
+		}
+		if ends := replicaEnds(big[1].UnknownTags); ends != want {
+			t.Errorf("v%d: written and flushed up to %v, want %v", version, ends, want)
+		}
 		if version >= 4 && (dir.UsableBytes != 5<<30 || dir.TotalBytes < dir.UsableBytes) {
 			t.Errorf("v%d: %d of %d bytes are usable", version, dir.UsableBytes, dir.TotalBytes)
 		}
 	}
+}
+
+// replicaEnds are StreamBus's own fields of a partition, written and flushed; -1 where one is missing.
+func replicaEnds(tags kmsg.Tags) [2]int64 {
+	ends := [2]int64{-1, -1}
+	tags.Each(func(tag uint32, value []byte) {
+		if tag == tagReplicaWritten || tag == tagReplicaFlushed {
+			ends[tag-tagReplicaWritten] = int64(binary.BigEndian.Uint64(value))
+		}
+	})
+	return ends
 }
 
 func TestDescribeLogDirsOfSomeTopics(t *testing.T) {
