@@ -79,13 +79,19 @@ func (t Target) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, erro
 
 // admin is connect for administrative requests.
 func (t Target) admin(ctx context.Context) (*kadm.Client, func(), error) {
+	admin, _, done, err := t.adminClient(ctx)
+	return admin, done, err
+}
+
+// adminClient is admin for those who also send requests that kadm does not know, or not whole.
+func (t Target) adminClient(ctx context.Context) (*kadm.Client, *kgo.Client, func(), error) {
 	client, err := t.connect(ctx, kgo.RetryTimeout(t.timeout()))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	admin := kadm.NewClient(client)
 	admin.SetTimeoutMillis(int32(t.timeout().Milliseconds()))
-	return admin, client.Close, nil
+	return admin, client, client.Close, nil
 }
 
 // Addresses are the bootstrap addresses, each with its port. The error, if there is none, is a UsageError.

@@ -1,43 +1,53 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // PartitionInfo is one partition with all that the cluster tells of it. Nil is what nobody told.
 type PartitionInfo struct {
-	Topic       string        `json:"topic"`
-	Partition   int32         `json:"partition"`
-	Leader      int32         `json:"leader"` // -1: none
-	LeaderEpoch int32         `json:"leaderEpoch"`
-	Replicas    []int32       `json:"replicas"`
-	ISR         []int32       `json:"isr"`
-	ELR         []int32       `json:"elr,omitempty"` // eligible leader replicas (KIP-966)
-	LastELR     []int32       `json:"lastKnownElr,omitempty"`
-	Offline     []int32       `json:"offlineReplicas,omitempty"`
-	Start       *int64        `json:"start"`  // log start offset
-	Stable      *int64        `json:"stable"` // last stable offset
-	End         *int64        `json:"end"`    // high watermark
-	Size        *int64        `json:"size"`   // bytes on the leader's disk
-	Dirs        []PartitionIn `json:"dirs,omitempty"`
-	Error       string        `json:"error,omitempty"`
+	Topic       string         `json:"topic"`
+	Partition   int32          `json:"partition"`
+	Leader      int32          `json:"leader"` // -1: none
+	LeaderEpoch int32          `json:"leaderEpoch"`
+	Replicas    []int32        `json:"replicas"`
+	ISR         []int32        `json:"isr"`
+	ELR         []int32        `json:"elr,omitempty"` // eligible leader replicas (KIP-966)
+	LastELR     []int32        `json:"lastKnownElr,omitempty"`
+	Offline     []int32        `json:"offlineReplicas,omitempty"`
+	Start       *int64         `json:"start"`  // log start offset
+	Stable      *int64         `json:"stable"` // last stable offset
+	End         *int64         `json:"end"`    // high watermark
+	Size        *int64         `json:"size"`   // bytes on the leader's disk
+	States      []ReplicaState `json:"replicaStates,omitempty"`
+	Error       string         `json:"error,omitempty"`
 }
 
-// PartitionIn is a replica's directory.
-type PartitionIn struct {
-	Broker int32  `json:"broker"`
-	Dir    string `json:"dir"`
-	Size   int64  `json:"size"` // bytes
-	Lag    int64  `json:"lag"`  // records behind the high watermark
-	Future bool   `json:"future,omitempty"`
+// ReplicaState is how a replica stands. One that is moving to another directory stands there twice; what its broker alone knows
+// is nil where that gave no answer, and the ends also on Apache Kafka.
+type ReplicaState struct {
+	Broker   int32  `json:"broker"`
+	Leader   bool   `json:"leader"`
+	InSync   bool   `json:"inSync"`
+	Eligible bool   `json:"eligible"` // not in sync, but may lead without loss (KIP-966)
+	Offline  bool   `json:"offline"`
+	Dir      string `json:"dir,omitempty"`
+	Size     *int64 `json:"size"` // bytes
+	// Lag is what the replica lacks, in records: of what the leader has written or, where that is not told, of what is below the
+	// high watermark that the replica knows of.
+	Lag     *int64 `json:"lag"`
+	Written *int64 `json:"written"` // end of its log
+	Flushed *int64 `json:"flushed"` // end of what a power cut would leave of it
+	Future  bool   `json:"future,omitempty"`
 }
 
 // PartitionList is sorted by topic and partition.
@@ -81,33 +91,46 @@ func (p *PartitionInfo) writeDetails(w io.Writer) error {
 	t.Row("start", offsetCell(p.Start))
 	t.Row("last stable offset", offsetCell(p.Stable))
 	t.Row("high watermark", offsetCell(p.End))
-	for _, d := range p.Dirs {
-		future := ""
-		if d.Future {
-			future = ", moving here"
-		}
-		t.Row(fmt.Sprintf("on broker %d", d.Broker), fmt.Sprintf("%d bytes in %s, lag %d%s", d.Size, d.Dir, d.Lag, future))
-	}
 	if p.Error != "" {
 		t.Row("error", p.Error)
 	}
+	if err := t.Flush(); err != nil || len(p.States) == 0 {
+		return err
+	}
+	t = NewTableWriter(w, "REPLICA", "STATE", "LAG", "WRITTEN", "FLUSHED", "SIZE", "DIRECTORY")
+	for i := range p.States {
+		r := &p.States[i]
+		t.Row(r.Broker, r.state(), orMinus(r.Lag), orMinus(r.Written), orMinus(r.Flushed), orMinus(r.Size), orDash(r.Dir))
+	}
 	return t.Flush()
+}
+
+// state is what a replica is, in words.
+func (r *ReplicaState) state() string {
+	var words []string
+	for _, w := range []struct {
+		is   bool
+		word string
+	}{
+		{r.Leader, "leader"}, {r.InSync, "in sync"}, {!r.InSync && !r.Eligible, "not in sync"},
+		{r.Eligible, "eligible"}, {r.Offline, "offline"}, {r.Future, "moving here"},
+	} {
+		if w.is {
+			words = append(words, w.word)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // DescribePartitions shows partitions, of all topics that are not internal if none is selected (Metadata,
 // DescribeTopicPartitions, ListOffsets, DescribeLogDirs). Those that were found are returned even if the error, which joins
 // those of the others, is not nil.
 func DescribePartitions(ctx context.Context, t Target, selections []PartitionSelection) (PartitionList, error) {
-	admin, done, err := t.admin(ctx)
+	admin, client, done, err := t.adminClient(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	client, err := t.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, t.timeout())
 	defer cancel()
 	names := make([]string, len(selections))
@@ -130,10 +153,10 @@ func DescribePartitions(ctx context.Context, t Target, selections []PartitionSel
 		list = append(list, partitionInfo(p, details[p.topic].Partitions[p.partition]))
 	}
 	list.addOffsets(ctx, admin, partitions)
-	list.addSizes(ctx, admin, partitions)
 	if servesKey(ctx, admin, describeTopicPartitionsKey) {
 		list.addELR(ctx, client, topicsOf(partitions))
 	}
+	list.addStates(ctx, client, partitions)
 	if missing != nil {
 		missing = prefixed("describe partitions", missing)
 	}
@@ -180,32 +203,56 @@ func (l PartitionList) addOffsets(ctx context.Context, admin *kadm.Client, parti
 	}
 }
 
-// addSizes asks every broker; one that does not answer, or may not be asked, leaves its replicas out.
-func (l PartitionList) addSizes(ctx context.Context, admin *kadm.Client, partitions []topicPartition) {
-	if len(partitions) == 0 {
-		return
-	}
-	all, _ := admin.DescribeAllLogDirs(ctx, topicsSet(partitions))
-	index := map[topicPartition]*PartitionInfo{}
-	for i, p := range partitions {
-		index[p] = &l[i]
-	}
-	all.Each(func(d kadm.DescribedLogDir) {
-		d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
-			info := index[topicPartition{p.Topic, p.Partition}]
-			if info == nil {
-				return
-			}
-			info.Dirs = append(info.Dirs, PartitionIn{d.Broker, d.Dir, p.Size, p.OffsetLag, p.IsFuture})
-			if d.Broker == info.Leader && !p.IsFuture {
-				info.Size = &p.Size
-			}
-		})
-	})
+// addStates asks the brokers that have replicas; one that does not answer, or may not be asked, leaves the sizes and ends of its
+// replicas out.
+func (l PartitionList) addStates(ctx context.Context, client *kgo.Client, partitions []topicPartition) {
+	var brokers []int32
 	for i := range l {
-		slices.SortFunc(l[i].Dirs, func(a, b PartitionIn) int {
-			return cmp.Or(cmp.Compare(a.Broker, b.Broker), cmp.Compare(a.Dir, b.Dir))
-		})
+		for _, id := range l[i].Replicas {
+			if !slices.Contains(brokers, id) && !slices.Contains(l[i].Offline, id) {
+				brokers = append(brokers, id)
+			}
+		}
+	}
+	held, _ := heldBy(ctx, client, brokers, partitions)
+	of := map[topicPartition][]heldReplica{}
+	for _, r := range held {
+		of[r.topicPartition] = append(of[r.topicPartition], r)
+	}
+	for i, p := range partitions {
+		l[i].addReplicas(of[p])
+	}
+}
+
+// addReplicas puts together what the cluster and the replicas' brokers told.
+func (p *PartitionInfo) addReplicas(held []heldReplica) {
+	var end *int64
+	for i := range held {
+		if held[i].broker == p.Leader && !held[i].future {
+			p.Size, end = &held[i].size, held[i].written
+		}
+	}
+	for _, id := range p.Replicas {
+		s := ReplicaState{
+			Broker: id, Leader: id == p.Leader, InSync: slices.Contains(p.ISR, id),
+			Eligible: slices.Contains(p.ELR, id), Offline: slices.Contains(p.Offline, id),
+		}
+		known := len(p.States)
+		for _, r := range held {
+			if r.broker != id {
+				continue
+			}
+			s.Dir, s.Size, s.Lag, s.Future = r.dir, &r.size, &r.lag, r.future
+			s.Written, s.Flushed = r.written, r.flushed
+			if end != nil && r.written != nil {
+				behind := max(0, *end-*r.written)
+				s.Lag = &behind
+			}
+			p.States = append(p.States, s)
+		}
+		if len(p.States) == known {
+			p.States = append(p.States, s)
+		}
 	}
 }
 

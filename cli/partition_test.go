@@ -40,7 +40,7 @@ func TestPartitionsAreListedWithOffsetsAndSizes(t *testing.T) {
 	if got := strings.Join(rows, ", "); got != "a:0 0..0..0, b:0 0..0..0, b:1 0..5..5" {
 		t.Errorf("got %s", got)
 	}
-	if list[2].Size == nil || *list[2].Size == 0 || len(list[2].Dirs) != 1 {
+	if list[2].Size == nil || *list[2].Size == 0 || len(list[2].States) != 1 {
 		t.Errorf("size: %+v", list[2])
 	}
 	some, err := DescribePartitions(t.Context(), target, []PartitionSelection{{"b", []int32{1, 7}}, {Topic: "nope"}})
@@ -48,7 +48,7 @@ func TestPartitionsAreListedWithOffsetsAndSizes(t *testing.T) {
 		t.Errorf("%+v, %v", some, err)
 	}
 	if got := table(t, PartitionDetails(some)); !strings.HasPrefix(got, "partition           b:1\nleader              0\n") ||
-		!strings.Contains(got, "\nlast stable offset  5\nhigh watermark      5\non broker 0         ") {
+		!strings.Contains(got, "\nlast stable offset  5\nhigh watermark      5\nREPLICA  STATE            LAG  WRITTEN  FLUSHED  SIZE  DIRECTORY\n0        leader, in sync  0    -        -        ") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -92,14 +92,29 @@ func TestAnElectionThatIsNotNeededIsNoError(t *testing.T) {
 }
 
 func TestElectionsAreNeededWhereAnotherLeads(t *testing.T) {
+	replicas := []int32{2, 1, 3}
 	for _, c := range []struct {
-		kind   string
-		leader int32
-		want   string
-	}{{"preferred", 2, "not needed"}, {"preferred", 1, "needed"}, {"preferred", -1, "needed"}, {"unclean", 1, "not needed"}, {"unclean", -1, "needed"}} {
+		kind         string
+		leader       int32
+		isr, offline []int32
+		next         int32
+		want         string
+	}{
+		{"preferred", 2, replicas, nil, 2, notNeeded},
+		{"preferred", 1, replicas, nil, 2, needed},
+		{"preferred", 1, []int32{1, 3}, nil, 1, notInSync},
+		{"preferred", 1, []int32{1, 3}, []int32{2}, 1, notAlive},
+		{"preferred", -1, []int32{2}, nil, 2, needed},
+		{"preferred", -1, []int32{1}, []int32{2}, 1, needed},
+		{"preferred", -1, []int32{2}, []int32{2}, -1, nobodyLives},
+		{"unclean", 1, []int32{1}, nil, 1, notNeeded},
+		{"unclean", -1, []int32{2}, []int32{2}, 1, lossy},
+		{"unclean", -1, []int32{3}, []int32{2}, 3, needed},
+		{"unclean", -1, []int32{2}, replicas, -1, nobodyLives},
+	} {
 		o := ElectLeadersOptions{Type: c.kind}
-		e := o.plan(topicPartition{"a", 0}, kadm.PartitionDetail{Leader: c.leader, Replicas: []int32{2, 1}})
-		if e.Result != c.want || e.Preferred != 2 {
+		e := o.plan(topicPartition{"a", 0}, kadm.PartitionDetail{Leader: c.leader, Replicas: replicas, ISR: c.isr, OfflineReplicas: c.offline})
+		if e.Result != c.want || e.Preferred != 2 || e.Next != c.next {
 			t.Errorf("%+v: got %+v", c, e)
 		}
 	}

@@ -101,7 +101,7 @@ streambus completion bash --help (or zsh, fish, powershell) says how.`,
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
 	root.AddCommand(
-		newServe(a), newConfig(a), newTopic(a), newPartition(a), newGroup(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newProfile(a), newDebug(a), newVersion(a),
+		newServe(a), newConfig(a), newCluster(a), newTopic(a), newPartition(a), newGroup(a), newProduce(a), newConsume(a), newBench(a), newDoctor(a), newVerify(a), newProfile(a), newDebug(a), newVersion(a),
 	)
 	group(root)
 	return root
