@@ -12,11 +12,15 @@ ARGS     ?=
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
-	@echo "  Variables: ARGS='--listen :9092' (run), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench), RUN=Test.. (compat)"
+	@echo "  Variables: ARGS='--log-level warn' (run, cluster), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench), RUN=Test.. (compat)"
 
 .PHONY: run
 run: build ## Build and start a broker on 127.0.0.1:9092, data in ./data (Ctrl-C ends it)
 	@exec $(BIN) serve $(ARGS)
+
+.PHONY: cluster
+cluster: build ## Build and start three nodes on ports 9092, 9102 and 9112, data in ./data/1 to 3 (Ctrl-C ends them)
+	@exec cmd/streambus/cluster.sh $(BIN) $(ARGS)
 
 .PHONY: build
 build: ## Build bin/streambus
