@@ -79,12 +79,12 @@ stop_all() {
       sleep 0.1
     done
     if alive "$n"; then
-      echo "node $n does not stop; it is ended at once" >&2
+      echo "node $n does not stop; it is ended at once"
       kill -KILL "${pids[$n]}" 2>/dev/null || true
     fi
     wait "${pids[$n]}" || code=1
   done
-  if [ "$code" -eq 0 ]; then echo "stopped"; else echo "a node did not end cleanly; see $data/*.log" >&2; fi
+  if [ "$code" -eq 0 ]; then echo "stopped"; else echo "a node did not end cleanly; see $data/*.log"; fi
   exit "${1:-$code}"
 }
 
@@ -104,7 +104,7 @@ three nodes are up
 
 Ctrl-C stops all three.
 TEXT
-while true; do
+while [ "${pids[1]}" -ne 0 ] || [ "${pids[2]}" -ne 0 ] || [ "${pids[3]}" -ne 0 ]; do
   for n in 1 2 3; do
     if [ "${pids[$n]}" -ne 0 ] && ! alive "$n"; then
       code=0
@@ -114,9 +114,7 @@ while true; do
       echo "node $n ended (exit code $code); the others go on. To start it again: $(printf '%q ' "${words[@]}")"
     fi
   done
-  if [ "${pids[1]}" -eq 0 ] && [ "${pids[2]}" -eq 0 ] && [ "${pids[3]}" -eq 0 ]; then
-    echo "all nodes have ended" >&2
-    exit 1
-  fi
   sleep 1
-done
+done 2>/dev/null # bash has lines of its own for who was killed
+echo "all nodes have ended" >&2
+exit 1
