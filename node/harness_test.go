@@ -29,14 +29,20 @@ func startNode(t testing.TB, fs env.FS, settings ...string) *Node {
 // tryNode is startNode for those who expect an error or stop the node themselves.
 func tryNode(t testing.TB, fs env.FS, settings ...string) (*Node, error) {
 	t.Helper()
+	e := env.System()
+	e.FS = fs
+	return tryNodeIn(t, e, settings...)
+}
+
+// tryNodeIn is tryNode with more than its disk made up.
+func tryNodeIn(t testing.TB, e env.Env, settings ...string) (*Node, error) {
+	t.Helper()
 	cfg, _, err := config.Load(config.Sources{Set: append([]string{
 		"log.dirs=data", "listeners=PLAINTEXT://127.0.0.1:0", "cluster.listener=127.0.0.1:0", "admin.listener=",
 	}, settings...)})
 	if err != nil {
 		return nil, err
 	}
-	e := env.System()
-	e.FS = fs
 	return Start(t.Context(), Options{Config: cfg, Env: e, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 }
 

@@ -3,11 +3,22 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
 )
+
+// replaced says whether a refused heartbeat means that this process's registration is over. It was asleep for so long that its
+// node id was given away, or somebody runs a copy of it: nothing that it has can be served, and nobody tells it anything.
+func (n *Node) replaced(err error) bool {
+	if !errors.Is(err, kafkaproto.ErrStaleBrokerEpoch) && !errors.Is(err, kafkaproto.ErrBrokerIDNotRegistered) {
+		return false
+	}
+	b, ok := n.quorum.Image().Broker(n.set.nodeID)
+	return !ok || b.Epoch != n.epoch
+}
 
 // beat tells the active controller that this broker lives, until the node ends.
 func (n *Node) beat() {
@@ -22,7 +33,12 @@ func (n *Node) beat() {
 		ctx, cancel := context.WithTimeout(n.ending, n.set.defaults.SessionTimeout)
 		_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch})
 		cancel()
-		if err != nil && n.ending.Err() == nil {
+		switch {
+		case err == nil || n.ending.Err() != nil:
+		case n.replaced(err):
+			n.fail(fmt.Errorf("the registration of this process is over: another one has node id %d, or the broker was unregistered: %w", n.set.nodeID, err))
+			return
+		default:
 			n.log.Warn("heartbeat failed", "error", err)
 		}
 		t.Reset(n.set.beat)

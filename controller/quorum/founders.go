@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ const probeInterval = 100 * time.Millisecond
 // founders are the members that an empty directory starts with: this node alone if no other voter is named. Else all named
 // voters are asked who they are until every one has answered; as each asks all others, all end with the same list and may
 // write it independently. Where one of them has a cluster already, there is nothing to write: this node is in it, or
-// asks to be (join.go), and the leader will send it. Errors: an address is that of another node.
+// asks to be (join.go), and the leader will send it. Errors: an address is that of another node, or of another cluster.
 func (q *Quorum) founders() ([]raft.Server, error) {
 	self := raft.Server{Suffrage: raft.Voter, ID: q.id, Address: raft.ServerAddress(q.options.Advertise)}
 	var servers []raft.Server
@@ -39,7 +40,7 @@ func (q *Quorum) founders() ([]raft.Server, error) {
 	return servers, nil
 }
 
-// probe asks a voter who it is, for as long as it takes.
+// probe asks a voter who it is, for as long as it takes, unless who answers there is another.
 func (q *Quorum) probe(v Voter) (hello, error) {
 	for try := 0; ; try++ {
 		c, answer, err := q.stream.call(v.Address, "", purposeProbe, helloTimeout)
@@ -52,6 +53,9 @@ func (q *Quorum) probe(v Voter) (hello, error) {
 		if err == nil {
 			return answer, nil
 		}
+		if errors.Is(err, errRefused) {
+			return hello{}, fmt.Errorf("node %d is named as a voter at %s: %w", v.NodeID, v.Address, err)
+		}
 		if try%50 == 0 {
 			q.options.Logger.Info("waiting for a voter that is named in the configuration", "node", v.NodeID, "address", v.Address, "error", err)
 		}
@@ -59,4 +63,30 @@ func (q *Quorum) probe(v Voter) (hello, error) {
 			return hello{}, errClosed
 		}
 	}
+}
+
+// checkOthers refuses to start where an address that this node was given is one of another cluster than its directory: it would
+// go on in its own, and whoever started it believes that it is in the other. Who does not answer at once can't be checked.
+func (q *Quorum) checkOthers() error {
+	addresses := q.others()
+	found := make(chan error, len(addresses))
+	for _, address := range addresses {
+		go func() {
+			c, answer, err := q.stream.call(address, "", purposeProbe, lookTimeout)
+			if err == nil {
+				_ = c.Close()
+			}
+			mine := q.hello("").ClusterID
+			if mine == "" || answer.ClusterID == "" || answer.ClusterID == mine {
+				found <- nil
+				return
+			}
+			found <- fmt.Errorf("%w: the data directory is of cluster %s, and %s is of cluster %s", errRefused, mine, address, answer.ClusterID)
+		}()
+	}
+	var errs []error
+	for range addresses {
+		errs = append(errs, <-found)
+	}
+	return errors.Join(errs...)
 }

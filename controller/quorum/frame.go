@@ -50,7 +50,7 @@ func readFrame(r io.Reader) (frame, error) {
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n < 9 || n > maxFrame {
-		return frame{}, fmt.Errorf("a frame of %d bytes", n)
+		return frame{}, fmt.Errorf("a frame of %d bytes, allowed are 9 to %d", n, maxFrame)
 	}
 	f := frame{id: binary.BigEndian.Uint64(head[4:]), kind: head[12]}
 	var err error

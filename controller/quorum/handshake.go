@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // hello is what both ends of a connection to a cluster listener say first, before any raft message. It keeps apart nodes
@@ -55,16 +56,35 @@ func (h hello) write(w io.Writer) error {
 // errNotCluster is what a caller that speaks something else gets.
 var errNotCluster = errors.New("not a StreamBus node, or one of another version")
 
+// stranger says what a caller that is no node seems to be, by the first bytes that it sent.
+func stranger(head [len(helloMagic)]byte) error {
+	text := string(head[:])
+	switch {
+	case text[:len(text)-1] == helloMagic[:len(helloMagic)-1]:
+		return fmt.Errorf("%w: version %d of the cluster's protocol, this is %d", errNotCluster, text[len(text)-1], helloMagic[len(helloMagic)-1])
+	case head[0] == 0 && head[1] == 0 && head[4] == 0: // a frame below 64 KiB, a request below 256
+		return fmt.Errorf("%w: a Kafka client, it seems, which must call a listener for clients (listeners, --listen)", errNotCluster)
+	case head[0] == 0x16 && head[1] == 3:
+		return fmt.Errorf("%w: a TLS handshake", errNotCluster)
+	case strings.HasPrefix(text, "GET ") || strings.HasPrefix(text, "POST") || strings.HasPrefix(text, "HEAD") || strings.HasPrefix(text, "PUT "):
+		return fmt.Errorf("%w: HTTP, which the admin listener speaks", errNotCluster)
+	}
+	return errNotCluster
+}
+
 func readHello(r io.Reader) (hello, error) {
 	var h hello
-	head := make([]byte, len(helloMagic)+1+4+16)
-	if _, err := io.ReadFull(r, head); err != nil {
+	var magic [len(helloMagic)]byte
+	if _, err := io.ReadFull(r, magic[:]); err != nil {
 		return h, err
 	}
-	if string(head[:len(helloMagic)]) != helloMagic {
-		return h, errNotCluster
+	if string(magic[:]) != helloMagic {
+		return h, stranger(magic)
 	}
-	rest := head[len(helloMagic):]
+	rest := make([]byte, 1+4+16)
+	if _, err := io.ReadFull(r, rest); err != nil {
+		return h, err
+	}
 	h.Purpose = rest[0]
 	h.NodeID = int32(binary.BigEndian.Uint32(rest[1:]))
 	copy(h.DirectoryID[:], rest[5:])

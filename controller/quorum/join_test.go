@@ -110,8 +110,10 @@ func TestNodeIDOfALivingMemberIsNotGivenAway(t *testing.T) {
 
 func TestNodeOfAnotherClusterDoesNotJoin(t *testing.T) {
 	first := ready(t, newTestNode(t, env.NewMem()).open())
-	stranger := joiner(t, 2, first, func(o *Options) { o.ClusterID = "AQIDAAAAAAAAAAAAAAAAAA" })
-	if err := stranger.WaitReady(testContext(t)); !errors.Is(err, errRefused) {
+	n := newTestNode(t, env.NewMem())
+	n.id = 2
+	n.change = func(o *Options) { o.ClusterID, o.Join = "AQIDAAAAAAAAAAAAAAAAAA", []string{first.options.Advertise} }
+	if _, err := Open(n.options(listen(t))); !errors.Is(err, errRefused) {
 		t.Errorf("%v", err)
 	}
 	awaitMembers(t, first, 1, 0)

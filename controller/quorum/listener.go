@@ -3,10 +3,14 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -26,6 +30,7 @@ type stream struct {
 	listener  net.Listener
 	advertise string
 	log       *slog.Logger
+	repeats   *seldom
 	self      func(caller string) hello // what this node says to that ServerID
 	serve     func(net.Conn, hello)     // takes connections of other purposes than raft's
 
@@ -33,14 +38,15 @@ type stream struct {
 	closing  chan struct{}
 	once     sync.Once
 	running  sync.WaitGroup
+	refused  atomic.Pointer[error] // the last one of a node that this one called
 }
 
 // errRefused marks callers that were told why they are not welcome, or that reached somebody else.
 var errRefused = errors.New("refused")
 
-func newStream(o Options, self func(string) hello, serve func(net.Conn, hello)) *stream {
+func newStream(o Options, self func(string) hello, serve func(net.Conn, hello), repeats *seldom) *stream {
 	s := &stream{
-		net: o.Env.Net, listener: o.Listener, advertise: o.Advertise, log: o.Logger, self: self, serve: serve,
+		net: o.Env.Net, listener: o.Listener, advertise: o.Advertise, log: o.Logger, repeats: repeats, self: self, serve: serve,
 		accepted: make(chan net.Conn), closing: make(chan struct{}),
 	}
 	s.running.Add(1)
@@ -107,8 +113,7 @@ func (s *stream) welcome(c net.Conn) {
 	_ = c.SetDeadline(time.Now().Add(helloTimeout))
 	caller, err := readHello(c)
 	if err != nil {
-		s.log.Warn("cluster listener: bad hello", "remote", c.RemoteAddr().String(), "error", err)
-		_ = c.Close()
+		s.hangUp(c, "connection closed", err)
 		return
 	}
 	answer := s.self(caller.serverID())
@@ -116,7 +121,7 @@ func (s *stream) welcome(c net.Conn) {
 	answer.Refusal = answer.refusal(caller)
 	err = answer.write(c)
 	if answer.Refusal != "" {
-		s.log.Warn("cluster listener: caller refused", "remote", c.RemoteAddr().String(), "node", caller.NodeID, "reason", answer.Refusal)
+		s.complain(c, "caller refused", "node", caller.NodeID, "reason", answer.Refusal)
 	}
 	if err != nil || answer.Refusal != "" || caller.Purpose == purposeProbe {
 		_ = c.Close()
@@ -132,6 +137,36 @@ func (s *stream) welcome(c net.Conn) {
 	case <-s.closing:
 		_ = c.Close()
 	}
+}
+
+// hangUp closes a connection on which something came that can't be meant. That it ends, or that nothing comes, is not worth a
+// word: those who look whether somebody listens do that.
+func (s *stream) hangUp(c net.Conn, what string, err error) {
+	_ = c.Close()
+	var failed *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("no hello within %v", helloTimeout)
+	case errors.As(err, &failed):
+		err = failed.Err // without the port, which differs each time
+	}
+	s.complain(c, what, "reason", err)
+}
+
+// complain is a log line about a connection; the same of one address only once in a while, because clients try again for ever.
+func (s *stream) complain(c net.Conn, what string, args ...any) {
+	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+	skipped, ok := s.repeats.say(fmt.Sprint(what, host, args))
+	if !ok {
+		return
+	}
+	args = append([]any{"remote", c.RemoteAddr().String()}, args...)
+	if skipped > 0 {
+		args = append(args, "repeated", skipped)
+	}
+	s.log.Warn("cluster listener: "+what, args...)
 }
 
 // call connects to a cluster listener and exchanges hellos.
@@ -158,6 +193,9 @@ func (s *stream) call(address, wanted string, purpose byte, timeout time.Duratio
 		err = fmt.Errorf("%w: %s is %s, not %s", errRefused, address, answer.serverID(), wanted)
 	}
 	if err != nil {
+		if errors.Is(err, errRefused) {
+			s.refused.Store(&err)
+		}
 		return nil, answer, errors.Join(err, c.Close())
 	}
 	_ = c.SetDeadline(time.Time{})

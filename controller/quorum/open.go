@@ -118,19 +118,23 @@ func (q *Quorum) config() *raft.Config {
 	c.ShutdownOnRemove = false
 	c.NotifyCh = q.driver.leadership
 	c.NoLegacyTelemetry = true
-	c.Logger = newRaftLogger(q.options.Logger)
+	c.Logger = newRaftLogger(q.options.Logger, q.repeats, q.stream.isClosing)
 	return c
 }
 
 func (q *Quorum) startRaft() error {
+	q.repeats = &seldom{now: q.options.Env.Clock.Now}
+	q.stream = newStream(q.options, q.hello, q.serve, q.repeats)
 	config := q.config()
 	q.progress.now = q.options.Env.Clock.Now
 	q.progress.end = func() uint64 {
 		last, _ := q.store.LastIndex() // it has no error
 		return last
 	}
-	q.stream = newStream(q.options, q.hello, q.serve)
 	q.transport = newTransport(q.stream, &q.progress, config.Logger)
+	if err := q.checkOthers(); err != nil {
+		return err
+	}
 	if err := q.bootstrap(); err != nil {
 		return err
 	}

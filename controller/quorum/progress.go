@@ -72,22 +72,26 @@ func (p *progress) keep(servers []raft.Server) {
 	}
 }
 
-// pipeline is raft's, with the answers noted on their way.
+// pipeline is raft's, with the answers noted on their way. When a request was sent it notes itself: raft does so by a clock of
+// its own, and times of two clocks can't be compared.
 type pipeline struct {
 	raft.AppendPipeline
+	now     func() time.Time
+	sent    sync.Map // *raft.AppendEntriesRequest -> time.Time
 	answers chan raft.AppendFuture
 	closing chan struct{}
 	once    sync.Once
 }
 
 func (p *progress) pipeline(id raft.ServerID, inner raft.AppendPipeline) *pipeline {
-	out := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closing: make(chan struct{})}
+	out := &pipeline{AppendPipeline: inner, now: p.now, answers: make(chan raft.AppendFuture), closing: make(chan struct{})}
 	go func() {
 		for {
 			select {
 			case f := <-inner.Consumer():
-				if f.Error() == nil {
-					p.note(id, f.Start(), f.Request(), f.Response())
+				sent, ok := out.sent.LoadAndDelete(f.Request())
+				if f.Error() == nil && ok {
+					p.note(id, sent.(time.Time), f.Request(), f.Response())
 				}
 				select {
 				case out.answers <- f:
@@ -100,6 +104,16 @@ func (p *progress) pipeline(id raft.ServerID, inner raft.AppendPipeline) *pipeli
 		}
 	}()
 	return out
+}
+
+// AppendEntries is as raft.AppendPipeline says.
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	p.sent.Store(args, p.now())
+	f, err := p.AppendPipeline.AppendEntries(args, resp)
+	if err != nil {
+		p.sent.Delete(args)
+	}
+	return f, err
 }
 
 // Consumer is as raft.AppendPipeline says.

@@ -2,9 +2,11 @@ package quorum
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +74,7 @@ type Quorum struct {
 	alive     *links // and for heartbeats
 	progress  progress
 	joining   chan struct{} // held while a node is taken in
+	repeats   *seldom
 
 	closing chan struct{}
 	once    sync.Once
@@ -216,9 +219,29 @@ func (q *Quorum) WaitReady(ctx context.Context) error {
 			return nil
 		}
 		if err := q.pause(ctx, changed); err != nil {
-			return err
+			return q.notReady(err)
 		}
 	}
+}
+
+// notReady says with an error what this node waited for.
+func (q *Quorum) notReady(err error) error {
+	members := q.raft.Load().GetConfiguration()
+	if q.fatal.failed() || members.Error() != nil {
+		return err
+	}
+	var voters []string
+	for _, s := range members.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			id, _ := nodeOf(s.ID)
+			voters = append(voters, fmt.Sprintf("%d@%s", id, s.Address))
+		}
+	}
+	err = fmt.Errorf("%w; voters: %s", err, strings.Join(voters, ","))
+	if last := q.stream.refused.Load(); last != nil {
+		err = fmt.Errorf("%w; last refusal: %w", err, *last)
+	}
+	return err
 }
 
 func (q *Quorum) isReady() bool {

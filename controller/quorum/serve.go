@@ -64,6 +64,7 @@ func (s *served) read() {
 	for {
 		f, err := readFrame(in)
 		if err != nil {
+			s.q.stream.hangUp(s.conn, "connection of a member closed", err)
 			return
 		}
 		if f.kind == tellAddress {

@@ -22,6 +22,12 @@ func openThree(t *testing.T) []*Quorum {
 
 func openThreeNodes(t *testing.T) ([]*testNode, []*Quorum) {
 	t.Helper()
+	return openThreeWith(t, nil)
+}
+
+// openThreeWith is openThreeNodes with other options than usual.
+func openThreeWith(t *testing.T, change func(*Options)) ([]*testNode, []*Quorum) {
+	t.Helper()
 	var voters []Voter
 	var listeners []net.Listener
 	for i := range 3 {
@@ -34,7 +40,7 @@ func openThreeNodes(t *testing.T) ([]*testNode, []*Quorum) {
 	opened := make(chan error, 3)
 	for i, l := range listeners {
 		n := newTestNode(t, env.NewMem())
-		n.id, n.voters = int32(i+1), voters
+		n.id, n.voters, n.change = int32(i+1), voters, change
 		nodes[i] = n
 		go func() {
 			q, err := Open(n.options(l))
