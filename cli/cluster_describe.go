@@ -8,8 +8,8 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -24,7 +24,9 @@ type ClusterDescription struct {
 	Nodes           []NodeDescription   `json:"nodes"`
 	Totals          ClusterTotals       `json:"totals"`
 	Troubled        []TroubledPartition `json:"troubledPartitions,omitempty"` // if they were asked for
-	whatToShow      DescribeClusterOptions
+
+	whatToShow DescribeClusterOptions
+	topics     []kmsg.MetadataResponseTopic // nil: not told
 }
 
 // NodeDescription is one node, sorted by id.
@@ -90,89 +92,143 @@ type DescribeClusterOptions struct {
 	Partitions bool // also list the partitions in trouble
 }
 
-// DescribeCluster asks for the whole cluster (Metadata, DescribeCluster, DescribeQuorum, DescribeLogDirs and, where replicas are
-// not in sync, DescribeConfigs). What was told is returned even if the error, which joins those of what was not, is not nil.
+// DescribeCluster asks for the whole cluster (Metadata, DescribeLogDirs, and then of brokers that have answered DescribeCluster,
+// DescribeQuorum and, where replicas are not in sync, DescribeConfigs). No step may use up the time of the next: what was told is
+// returned even if the error, which joins those of what was not, is not nil.
 func DescribeCluster(ctx context.Context, t Target, o DescribeClusterOptions) (*ClusterDescription, error) {
-	admin, client, done, err := t.adminClient(ctx)
+	c := &ClusterDescription{Controller: -1, ControllerEpoch: -1, whatToShow: o}
+	client, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	ctx, cancel := context.WithTimeout(ctx, t.timeout())
-	defer cancel()
-	meta, err := admin.Metadata(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("describe cluster: %w", err)
-	}
-	c := &ClusterDescription{ID: meta.Cluster, Controller: meta.Controller, ControllerEpoch: -1, whatToShow: o}
+	defer client.Close()
+	steps := []func(context.Context, *kgo.Client) error{c.askMetadata, c.askBrokers, c.askFenced, c.askQuorum, c.askPartitions}
 	var errs []error
-	if servesKey(ctx, admin, describeQuorumKey) {
-		c.Controller = -1 // a broker names any broker as the controller, the quorum the one that is
-		if c.Quorum, err = describeQuorum(ctx, client, meta.Brokers.NodeIDs()); err != nil {
-			errs = append(errs, fmt.Errorf("describe cluster: metadata quorum: %w", err))
-		} else {
-			c.Controller, c.ControllerEpoch = c.Quorum.Leader, c.Quorum.LeaderEpoch
+	for _, ask := range steps {
+		step, cancel := context.WithTimeout(ctx, t.timeout()/time.Duration(len(steps)))
+		err := ask(step, client)
+		cancel()
+		if c.topics == nil {
+			return nil, err
 		}
+		errs = append(errs, err)
 	}
-	c.addBrokers(ctx, client, meta.Brokers)
-	c.addControllers()
-	minISR, err := minISRs(ctx, admin, meta.Topics)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("describe cluster: %s: %w", minISRKey, err))
-	}
-	for _, p := range partitionsByName(meta.Topics) {
-		c.count(p, minISR[p.Topic])
-	}
-	c.Totals.Topics = len(meta.Topics)
 	if !o.Partitions {
 		c.Troubled = nil
-	}
-	if err := c.addBytes(ctx, client); err != nil {
-		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
 }
 
-func partitionsByName(topics kadm.TopicDetails) []kadm.PartitionDetail {
-	var list []kadm.PartitionDetail
-	for _, t := range topics.Sorted() {
-		list = append(list, t.Partitions.Sorted()...)
+// askMetadata asks all bootstrap addresses at once, and takes what the first answers: a client that chooses one by itself waits
+// for it, be it alive or not.
+func (c *ClusterDescription) askMetadata(ctx context.Context, client *kgo.Client) error {
+	type told struct {
+		answer kmsg.Response
+		err    error
 	}
-	return list
+	seeds := client.SeedBrokers()
+	answers := make(chan told, len(seeds))
+	for _, seed := range seeds {
+		go func() {
+			answer, err := seed.Request(ctx, kmsg.NewPtrMetadataRequest())
+			answers <- told{answer, err}
+		}()
+	}
+	var errs []error
+	for range seeds {
+		a := <-answers
+		if a.err != nil {
+			errs = append(errs, fmt.Errorf("describe cluster: %w", a.err))
+			continue
+		}
+		meta := a.answer.(*kmsg.MetadataResponse)
+		c.ID, c.Controller, c.topics = value(meta.ClusterID), meta.ControllerID, meta.Topics
+		if c.topics == nil {
+			c.topics = []kmsg.MetadataResponseTopic{}
+		}
+		for _, b := range meta.Brokers {
+			c.addBroker(b.NodeID, b.Host, b.Port, b.Rack, nodeUp)
+		}
+		return nil
+	}
+	return errors.Join(errs...)
 }
 
-// addBrokers lists the brokers that Metadata knows, and from DescribeCluster version 2 on also those that are fenced (KIP-1073).
-func (c *ClusterDescription) addBrokers(ctx context.Context, client *kgo.Client, known kadm.BrokerDetails) {
-	add := func(id int32, host string, port int32, rack *string, state string) {
-		if c.node(id) < 0 {
-			c.insert(NodeDescription{
-				ID: id, Address: net.JoinHostPort(host, strconv.Itoa(int(port))), Rack: value(rack), Roles: []string{"broker"}, State: state,
-			})
+func (c *ClusterDescription) addBroker(id int32, host string, port int32, rack *string, state string) {
+	if c.node(id) < 0 {
+		c.insert(NodeDescription{
+			ID: id, Address: net.JoinHostPort(host, strconv.Itoa(int(port))), Rack: value(rack), Roles: []string{"broker"}, State: state,
+		})
+	}
+}
+
+// answering are the brokers that have answered.
+func (c *ClusterDescription) answering() []int32 {
+	var ids []int32
+	for _, n := range c.Nodes {
+		if n.State == nodeUp {
+			ids = append(ids, n.ID)
 		}
 	}
-	for _, b := range known {
-		add(b.NodeID, b.Host, b.Port, b.Rack, nodeUp)
-	}
-	req := kmsg.NewPtrDescribeClusterRequest()
-	req.IncludeFencedBrokers = true
-	resp, err := req.RequestWith(ctx, client)
-	if err != nil || resp.ErrorCode != 0 {
-		return // an old cluster, which tells of no more than Metadata
-	}
-	for _, b := range resp.Brokers {
-		state := nodeUp
-		if b.IsFenced {
-			state = nodeFenced
+	return ids
+}
+
+// askFenced adds the brokers that Metadata leaves out (KIP-1073, from version 2 on). An old cluster does not tell.
+func (c *ClusterDescription) askFenced(ctx context.Context, client *kgo.Client) error {
+	for _, id := range c.answering() {
+		req := kmsg.NewPtrDescribeClusterRequest()
+		req.IncludeFencedBrokers = true
+		answer, err := client.Broker(int(id)).Request(ctx, req)
+		if err != nil {
+			return nil
 		}
-		add(b.NodeID, b.Host, b.Port, b.Rack, state)
+		for _, b := range answer.(*kmsg.DescribeClusterResponse).Brokers {
+			state := nodeUp
+			if b.IsFenced {
+				state = nodeFenced
+			}
+			c.addBroker(b.NodeID, b.Host, b.Port, b.Rack, state)
+		}
+		break
 	}
+	return nil
+}
+
+// askQuorum adds the quorum and who is in it.
+func (c *ClusterDescription) askQuorum(ctx context.Context, client *kgo.Client) error {
+	ids := c.answering()
+	if len(ids) == 0 || !servesOn(ctx, client, ids[0], describeQuorumKey) {
+		return nil
+	}
+	c.Controller = -1 // a broker names any broker as the controller, the quorum the one that is
+	var err error
+	if c.Quorum, err = describeQuorum(ctx, client, ids); err != nil {
+		return fmt.Errorf("describe cluster: metadata quorum: %w", err)
+	}
+	c.Controller, c.ControllerEpoch = c.Quorum.Leader, c.Quorum.LeaderEpoch
+	c.addControllers()
+	return nil
+}
+
+// askPartitions counts the partitions, and asks what topics demand of those that are not well.
+func (c *ClusterDescription) askPartitions(ctx context.Context, client *kgo.Client) error {
+	slices.SortFunc(c.topics, func(a, b kmsg.MetadataResponseTopic) int { return cmp.Compare(value(a.Topic), value(b.Topic)) })
+	minISR, err := c.minISRs(ctx, client)
+	for _, t := range c.topics {
+		slices.SortFunc(t.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
+		for _, p := range t.Partitions {
+			c.count(value(t.Topic), p, minISR[value(t.Topic)])
+		}
+	}
+	c.Totals.Topics = len(c.topics)
+	if err != nil {
+		return fmt.Errorf("describe cluster: %s: %w", minISRKey, err)
+	}
+	return nil
 }
 
 // addControllers lists the members of the quorum that are no brokers, and says of the others that they vote.
 func (c *ClusterDescription) addControllers() {
-	if c.Quorum == nil {
-		return
-	}
 	for _, m := range c.Quorum.Members {
 		i := c.node(m.Node)
 		switch {
@@ -199,7 +255,7 @@ func (c *ClusterDescription) insert(n NodeDescription) {
 }
 
 // count takes a partition into the sums.
-func (c *ClusterDescription) count(p kadm.PartitionDetail, minISR int) {
+func (c *ClusterDescription) count(topic string, p kmsg.MetadataResponseTopicPartition, minISR int) {
 	for _, id := range p.Replicas {
 		if c.node(id) < 0 {
 			c.insert(NodeDescription{ID: id, Roles: []string{}, State: nodeMissing})
@@ -216,7 +272,7 @@ func (c *ClusterDescription) count(p kadm.PartitionDetail, minISR int) {
 		*c.Totals.of(t)++
 	}
 	if len(troubles) > 0 {
-		c.Troubled = append(c.Troubled, TroubledPartition{p.Topic, p.Partition, p.Leader, p.Replicas, p.ISR, minISR, troubles})
+		c.Troubled = append(c.Troubled, TroubledPartition{topic, p.Partition, p.Leader, p.Replicas, p.ISR, minISR, troubles})
 	}
 }
 
@@ -233,7 +289,7 @@ func (t *ClusterTotals) of(trouble string) *int {
 }
 
 // troublesOf judges a partition. A topic that demands more replicas in sync than it has gets by with all of them, as in Kafka.
-func troublesOf(p kadm.PartitionDetail, minISR int) []string {
+func troublesOf(p kmsg.MetadataResponseTopicPartition, minISR int) []string {
 	var list []string
 	if p.Leader < 0 {
 		list = append(list, withoutLeader)
@@ -253,46 +309,48 @@ func troublesOf(p kadm.PartitionDetail, minISR int) []string {
 const minISRKey = "min.insync.replicas"
 
 // minISRs are what topics demand whose replicas are not all in sync; for the others it does not matter.
-func minISRs(ctx context.Context, admin *kadm.Client, topics kadm.TopicDetails) (map[string]int, error) {
-	var names []string
-	for name, t := range topics {
+func (c *ClusterDescription) minISRs(ctx context.Context, client *kgo.Client) (map[string]int, error) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, t := range c.topics {
 		for _, p := range t.Partitions {
 			if len(p.ISR) < len(p.Replicas) {
-				names = append(names, name)
+				r := kmsg.NewDescribeConfigsRequestResource()
+				r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, value(t.Topic), []string{minISRKey}
+				req.Resources = append(req.Resources, r)
 				break
 			}
 		}
 	}
-	if len(names) == 0 || !servesKey(ctx, admin, describeConfigsKey) {
+	ids := c.answering()
+	if len(req.Resources) == 0 || len(ids) == 0 || !servesOn(ctx, client, ids[0], describeConfigsKey) {
 		return nil, nil
 	}
+	answer, err := client.Broker(int(ids[0])).Request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
 	list := map[string]int{}
-	resources, err := admin.DescribeTopicConfigs(ctx, names...)
-	for _, r := range resources {
-		err = cmp.Or(err, r.Err)
-		for _, c := range r.Configs {
-			if n, bad := strconv.Atoi(c.MaybeValue()); c.Key == minISRKey && bad == nil {
-				list[r.Name] = n
+	for _, r := range answer.(*kmsg.DescribeConfigsResponse).Resources {
+		if failed := kafkaError(r.ErrorCode, r.ErrorMessage); failed != nil && err == nil {
+			err = failed
+		}
+		for _, entry := range r.Configs {
+			if n, bad := strconv.Atoi(value(entry.Value)); entry.Name == minISRKey && bad == nil {
+				list[r.ResourceName] = n
 			}
 		}
 	}
 	return list, err
 }
 
-// addBytes asks the brokers that are up for what their replicas take. One that refuses to tell (for lack of rights) answers all the
-// same.
-func (c *ClusterDescription) addBytes(ctx context.Context, client *kgo.Client) error {
-	var ids []int32
-	for _, n := range c.Nodes {
-		if n.State == nodeUp {
-			ids = append(ids, n.ID)
-		}
-	}
-	held, silent := heldBy(ctx, client, ids, nil)
+// askBrokers asks each broker for what its replicas take, which also shows who answers. One that refuses (for lack of rights) lives
+// all the same.
+func (c *ClusterDescription) askBrokers(ctx context.Context, client *kgo.Client) error {
+	held, silent := heldBy(ctx, client, c.answering(), nil)
 	var errs []error
-	for _, id := range ids {
-		n := &c.Nodes[c.node(id)]
-		err := silent[id]
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		err := silent[n.ID]
 		if err == nil {
 			n.Bytes = new(int64)
 			continue
@@ -302,7 +360,7 @@ func (c *ClusterDescription) addBytes(ctx context.Context, client *kgo.Client) e
 		if !errors.As(err, &refused) {
 			n.State = nodeSilent
 		}
-		errs = append(errs, fmt.Errorf("describe cluster: node %d at %s: %w", id, n.Address, err))
+		errs = append(errs, fmt.Errorf("describe cluster: node %d at %s: %w", n.ID, n.Address, err))
 	}
 	for _, r := range held {
 		if n := &c.Nodes[c.node(r.broker)]; n.Bytes != nil {

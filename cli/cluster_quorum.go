@@ -37,28 +37,33 @@ type QuorumMember struct {
 
 const describeQuorumKey = 55
 
-// mostQuorumTries is how many brokers may refuse to describe the quorum: each asks its leader, and waits for one if there is none.
-const mostQuorumTries = 2
+// mostQuorumAsked is how many brokers are asked for the quorum. Each asks its leader, and waits if there is none.
+const mostQuorumAsked = 3
 
-// describeQuorum asks brokers until one has an answer (DescribeQuorum, key 55). Of several errors what a broker said counts more
-// than that another did not answer.
+// describeQuorum asks a few brokers at once, and takes the first that knows (DescribeQuorum, key 55). Of several errors what a
+// broker said counts more than that another did not answer.
 func describeQuorum(ctx context.Context, client *kgo.Client, brokers []int32) (*QuorumDescription, error) {
-	failure := errors.New("no broker is known")
-	refusals := 0
+	type told struct {
+		q   *QuorumDescription
+		err error
+	}
+	brokers = brokers[:min(len(brokers), mostQuorumAsked)]
+	answers := make(chan told, len(brokers))
 	for _, id := range brokers {
-		q, err := describeQuorumBy(ctx, client, id)
-		if err == nil {
-			return q, nil
+		go func() {
+			q, err := describeQuorumBy(ctx, client, id)
+			answers <- told{q, err}
+		}()
+	}
+	var failure error
+	for range brokers {
+		a := <-answers
+		if a.err == nil {
+			return a.q, nil
 		}
 		var refused *kerr.Error
-		if errors.As(err, &refused) {
-			refusals++
-			failure = err
-		} else if refusals == 0 {
-			failure = err
-		}
-		if refusals == mostQuorumTries {
-			break
+		if failure == nil || errors.As(a.err, &refused) {
+			failure = a.err
 		}
 	}
 	return nil, failure

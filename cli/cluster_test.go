@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -67,14 +66,14 @@ func TestABrokerThatDoesNotTellIsNamed(t *testing.T) {
 
 func TestPartitionsInTroubleAreCounted(t *testing.T) {
 	d := &ClusterDescription{whatToShow: DescribeClusterOptions{Partitions: true}, Nodes: []NodeDescription{{ID: 1, State: nodeUp}, {ID: 2, State: nodeUp}}}
-	for i, p := range []kadm.PartitionDetail{
+	for i, p := range []kmsg.MetadataResponseTopicPartition{
 		{Leader: 1, Replicas: []int32{1, 2, 3}, ISR: []int32{3, 2, 1}},
 		{Leader: 2, Replicas: []int32{1, 2, 3}, ISR: []int32{2}},
 		{Leader: -1, Replicas: []int32{1, 2, 3}},
 		{Leader: 1, Replicas: []int32{1}, ISR: []int32{1}}, // min ISR 2 asks for no more than there are
 	} {
-		p.Topic, p.Partition = "t", int32(i)
-		d.count(p, 2)
+		p.Partition = int32(i)
+		d.count("t", p, 2)
 	}
 	want := ClusterTotals{Partitions: 4, Replicas: 10, UnderReplicated: 2, UnderMinISR: 2, Leaderless: 1, NotPreferred: 1}
 	if d.Totals != want {

@@ -103,3 +103,13 @@ func (r *heldReplica) addEnds(tags kmsg.Tags) {
 		}
 	})
 }
+
+// servesOn asks one broker whether it serves an API, unlike servesKey, which asks and awaits them all.
+func servesOn(ctx context.Context, client *kgo.Client, broker int32, key int16) bool {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "streambus", "cli" // an empty one is invalid
+	answer, err := client.Broker(int(broker)).Request(ctx, req)
+	return err == nil && slices.ContainsFunc(answer.(*kmsg.ApiVersionsResponse).ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
+		return k.ApiKey == key
+	})
+}
