@@ -175,21 +175,22 @@ func (c *ClusterDescription) answering() []int32 {
 
 // askFenced adds the brokers that Metadata leaves out (KIP-1073, from version 2 on). An old cluster does not tell.
 func (c *ClusterDescription) askFenced(ctx context.Context, client *kgo.Client) error {
-	for _, id := range c.answering() {
-		req := kmsg.NewPtrDescribeClusterRequest()
-		req.IncludeFencedBrokers = true
-		answer, err := client.Broker(int(id)).Request(ctx, req)
-		if err != nil {
-			return nil
+	ids := c.answering()
+	if len(ids) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers = true
+	answer, err := client.Broker(int(ids[0])).Request(ctx, req)
+	if err != nil {
+		return nil
+	}
+	for _, b := range answer.(*kmsg.DescribeClusterResponse).Brokers {
+		state := nodeUp
+		if b.IsFenced {
+			state = nodeFenced
 		}
-		for _, b := range answer.(*kmsg.DescribeClusterResponse).Brokers {
-			state := nodeUp
-			if b.IsFenced {
-				state = nodeFenced
-			}
-			c.addBroker(b.NodeID, b.Host, b.Port, b.Rack, state)
-		}
-		break
+		c.addBroker(b.NodeID, b.Host, b.Port, b.Rack, state)
 	}
 	return nil
 }
