@@ -111,11 +111,13 @@ func (r *Report) sum() string {
 	return count(r.Problems, "problem") + ", " + count(r.Warnings, "warning")
 }
 
-func count(n int, what string) string {
+func count(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
+
+func plural(n int, what string) string {
 	if n != 1 {
 		what += "s"
 	}
-	return fmt.Sprintf("%d %s", n, what)
+	return what
 }
 
 // printable keeps what a stranger sent (host names, error texts) from steering the terminal.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -56,7 +57,22 @@ func leaderFindings(v *View) []Finding {
 	if len(list) == 0 {
 		list = append(list, Finding{Severity: OK, What: fmt.Sprintf("%s, each with a leader", count(v.Partitions, "partition"))})
 	}
+	if v.NumLagging > 0 {
+		list = append(list, Finding{Severity: Warning, What: fmt.Sprintf("%d of %s under-replicated: %s; replicas that are not in sync are on %s %s",
+			v.NumLagging, count(v.Partitions, "partition"), named(v.Lagging, v.NumLagging), plural(len(v.Behind), "broker"), ids(v.Behind)),
+			Why: "fewer failures are survived, and writes with acks=all are refused once fewer are in sync than min.insync.replicas",
+			Do:  "start those brokers if they don't run, and see their logs if they do; `cluster describe --partitions` shows all"})
+	}
 	return list
+}
+
+// ids names the first few of some brokers.
+func ids(list []int32) string {
+	var names []string
+	for _, id := range list[:min(len(list), mostNamed)] {
+		names = append(names, strconv.Itoa(int(id)))
+	}
+	return named(names, len(list))
 }
 
 func named(list []string, total int) string {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// serviceFindings judges consumer groups and configurations, as far as they were asked for.
+// serviceFindings judges consumer groups, configurations and the metadata quorum, as far as they were asked for.
 func serviceFindings(a *Answer) []Finding {
 	var list []Finding
 	if c := a.Services.Coordinator; c != nil {
@@ -19,6 +19,9 @@ func serviceFindings(a *Answer) []Finding {
 		list = append(list, Finding{Severity: Warning, What: "DescribeConfigs answers " + errorName(*code),
 			Why: "tools can't show or change configurations",
 			Do:  "see the broker's log; with authorization, whoever needs it must be allowed to describe configurations"})
+	}
+	if a.Services.Quorum != nil {
+		list = append(list, quorumFinding(a.Services.Quorum))
 	}
 	return list
 }

@@ -131,6 +131,7 @@ const (
 	keyFindCoordinator = 10
 	keyVersions        = 18
 	keyDescribeConfigs = 32
+	keyDescribeQuorum  = 55
 	keyDescribeCluster = 60
 	newestVersions     = 5
 )
@@ -174,6 +175,7 @@ const (
 	codeUnsupportedVersion = 35
 	codeNotLeader          = 6
 	codeInvalidRequest     = 42
+	codeNotAuthorized      = 31 // CLUSTER_AUTHORIZATION_FAILED
 	codeRebootstrap        = 129
 )
 

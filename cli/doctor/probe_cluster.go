@@ -44,6 +44,7 @@ func (c *conn) view(a *Answer) error {
 	v.LeftOut = len(resp.Brokers) - len(v.Brokers)
 	v.addPartitions(resp)
 	c.addFenced(a, v)
+	slices.Sort(v.Behind)
 	slices.SortFunc(v.Brokers, func(x, y Member) int { return int(x.ID) - int(y.ID) })
 	a.View = v
 	return nil
@@ -67,6 +68,7 @@ func (v *View) addPartitions(resp *kmsg.MetadataResponse) {
 			v.Partitions++
 			topic := deref(t.Topic)
 			name := topic + "-" + strconv.Itoa(int(p.Partition))
+			v.addLagging(name, p.Replicas, p.ISR)
 			switch {
 			case p.Leader < 0:
 				v.Leaderless, v.NoLeader = remember(v.Leaderless, name), v.NoLeader+1
@@ -75,6 +77,18 @@ func (v *View) addPartitions(resp *kmsg.MetadataResponse) {
 			case len(v.Led[p.Leader]) < mostLed && p.ErrorCode == 0:
 				v.Led[p.Leader] = append(v.Led[p.Leader], Partition{topic, p.Partition})
 			}
+		}
+	}
+}
+
+func (v *View) addLagging(name string, replicas, inSync []int32) {
+	if len(inSync) >= len(replicas) {
+		return
+	}
+	v.Lagging, v.NumLagging = remember(v.Lagging, name), v.NumLagging+1
+	for _, id := range replicas {
+		if !slices.Contains(inSync, id) && !slices.Contains(v.Behind, id) && len(v.Behind) < mostBrokers {
+			v.Behind = append(v.Behind, id)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func (c *conn) services(a *Answer) {
 		c.findCoordinator(a, version)
 	}
 	c.describeDefaults(a)
+	c.describeQuorum(a)
 }
 
 func (c *conn) findCoordinator(a *Answer, version int16) {

@@ -77,7 +77,22 @@ type Answer struct {
 // Services are those of a cluster that clients need beside topics, as far as asking changes nothing.
 type Services struct {
 	Coordinator *Coordinator
-	Configs     *int16 // error code of DescribeConfigs; nil: not asked, or no answer
+	Configs     *int16  // error code of DescribeConfigs; nil: not asked, or no answer
+	Quorum      *Quorum // nil: there is none to ask for, or no answer
+}
+
+// Quorum is the metadata quorum as its leader describes it.
+type Quorum struct {
+	Code   int16
+	Leader int32 // -1: none
+	Timed  bool  // the times of the voters are told
+	Voters []Voter
+}
+
+// Voter is a member of the quorum that votes.
+type Voter struct {
+	ID    int32
+	Heard time.Time // by the leader, on its clock; zero: never
 }
 
 // Coordinator is the answer to who coordinates a group that nobody has.
@@ -127,6 +142,9 @@ type View struct {
 	Partitions int
 	Leaderless []string // "topic-partition", the first few
 	NoLeader   int      // how many
+	Lagging    []string // partitions with replicas that are not in sync, the first few
+	NumLagging int
+	Behind     []int32  // the brokers of these replicas
 	Lost       []string // partitions whose leader is not among the brokers, the first few
 	NumLost    int
 	Led        map[int32][]Partition // some that each broker leads

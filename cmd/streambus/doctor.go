@@ -12,8 +12,8 @@ func newDoctor(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "Say why a client can't connect, and what to do about it",
 		Long: `Goes the way of a client from this machine, step by step: the name of each bootstrap address, the connection, what
-answers on the port (a Kafka broker and its versions, or TLS, a login, HTTP, nothing), the cluster and its controller,
-and then every address that the brokers advertise: those are where clients really go, and where most of them fail.
+answers on the port (a Kafka broker and its versions, or TLS, a login, HTTP, nothing), the cluster, its controller and the
+metadata quorum, partitions without a leader or with replicas that are not in sync, and then every address that the brokers advertise: those are where clients really go, and where most of them fail.
 Run it where the client runs, with the client's bootstrap addresses.
 
 Each finding says how bad it is (ok, warning, problem), why it matters and what to do. The exit code is 1 if there is
