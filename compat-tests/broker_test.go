@@ -33,7 +33,9 @@ type broker struct {
 	cluster string   // cluster (or controller) listener
 	flags   []string // more flags of `streambus serve`
 	wrap    []string // a command line before the binary, such as strace's
-	logPath string
+	// namespace is the network namespace that the process runs in, "" for the tests' own.
+	namespace string
+	logPath   string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -90,6 +92,9 @@ func (b *broker) exec() {
 		args = b.kafkaCommand()
 	}
 	args = append(append([]string{}, b.wrap...), args...)
+	if b.namespace != "" {
+		args = append([]string{"ip", "netns", "exec", b.namespace}, args...) // which becomes the command: the pid is the broker's
+	}
 	log, err := os.OpenFile(b.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		b.t.Fatal(err)

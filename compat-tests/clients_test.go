@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -175,7 +176,7 @@ func records(t testing.TB, b *broker, topic string, ends []int64) func(yield fun
 // openClient is a franz-go client that is closed with the test.
 func openClient(t testing.TB, b *broker, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.addr)}, opts...)...)
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(b.addr, ",")...)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

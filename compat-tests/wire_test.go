@@ -17,14 +17,17 @@ type wire struct {
 	conn        net.Conn
 	format      *kmsg.RequestFormatter
 	correlation int32
+	limit       time.Duration // of one request, or of reading its response
 }
 
-func dialWire(addr string) (*wire, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+func dialWire(addr string) (*wire, error) { return dialWireWithin(addr, 10*time.Second) }
+
+func dialWireWithin(addr string, within time.Duration) (*wire, error) {
+	conn, err := net.DialTimeout("tcp", addr, within)
 	if err != nil {
 		return nil, err
 	}
-	return &wire{conn: conn, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID("compat"))}, nil
+	return &wire{conn: conn, limit: 60 * time.Second, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID("compat"))}, nil
 }
 
 // openWire is dialWire for a test, closed with it.
@@ -43,14 +46,14 @@ func (w *wire) close() { w.conn.Close() }
 // send writes a request and gives its correlation id.
 func (w *wire) send(req kmsg.Request) (int32, error) {
 	w.correlation++
-	w.conn.SetDeadline(time.Now().Add(60 * time.Second))
+	w.conn.SetDeadline(time.Now().Add(w.limit))
 	_, err := w.conn.Write(w.format.AppendRequest(nil, req, w.correlation))
 	return w.correlation, err
 }
 
 // readFrame reads one response without its length, correlation id first.
 func (w *wire) readFrame() ([]byte, error) {
-	w.conn.SetReadDeadline(time.Now().Add(60 * time.Second))
+	w.conn.SetReadDeadline(time.Now().Add(w.limit))
 	var size [4]byte
 	if _, err := io.ReadFull(w.conn, size[:]); err != nil {
 		return nil, err

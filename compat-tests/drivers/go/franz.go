@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -33,9 +34,11 @@ func newFranz(bootstrap string) *franz {
 }
 
 func (f *franz) open(opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append([]kgo.Opt{kgo.SeedBrokers(f.bootstrap), kgo.ClientID("franz-go"), kgo.MetadataMinAge(100 * time.Millisecond)}, opts...)
+	opts = append([]kgo.Opt{kgo.SeedBrokers(f.seeds()...), kgo.ClientID("franz-go"), kgo.MetadataMinAge(100 * time.Millisecond)}, opts...)
 	return kgo.NewClient(opts...)
 }
+
+func (f *franz) seeds() []string { return strings.Split(f.bootstrap, ",") }
 
 func (f *franz) adm() (*kadm.Client, error) {
 	if f.admin == nil {

@@ -46,6 +46,9 @@ type request struct {
 	Set            map[string]string `json:"set"`
 	Delete         []string          `json:"delete"`
 	Offsets        map[int32]int64   `json:"offsets"`
+	Name           string            `json:"name"`
+	Rate           int               `json:"rate"`
+	RequestTimeout int               `json:"request_timeout_ms"`
 }
 
 type record struct {
@@ -192,6 +195,8 @@ func do(ctx context.Context, lib library, req *request) (fields, error) {
 		return fields{"count": n}, err
 	case "join", "member", "member_commit", "leave":
 		return doMember(ctx, lib, req)
+	case "load", "load_stop":
+		return doLoad(ctx, lib, req)
 	}
 	return doAdmin(ctx, lib, req)
 }

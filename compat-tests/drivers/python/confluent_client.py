@@ -1,5 +1,8 @@
 """confluent-kafka: librdkafka from Python."""
 
+import threading
+import time
+
 import confluent_kafka as ck
 from confluent_kafka import admin
 
@@ -83,7 +86,55 @@ TRANSIENT = {
 }
 
 
+class Load:
+    """Sends numbered records at a rate until it is told to stop, and writes down each acknowledgement."""
+
+    def __init__(self, config, name, topic, partitions, rate, path):
+        self.producer = ck.Producer(config)
+        self.name, self.topic, self.partitions, self.rate = name, topic, partitions, rate
+        self.out = open(path, "w")
+        self.sent = 0
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._send, daemon=True)
+        self.thread.start()
+
+    def _send(self):
+        began = time.monotonic()
+        while not self.ending.is_set():
+            due = int((time.monotonic() - began) * self.rate)
+            while self.sent < due and not self.ending.is_set():
+                try:
+                    self._one(self.sent)
+                    self.sent += 1
+                except BufferError:
+                    self.producer.poll(0.01)
+            self.producer.poll(0.001)
+            self.out.flush()
+
+    def _one(self, n):
+        def told(error, message):
+            at = time.time_ns() // 1000
+            if error:
+                self.out.write("%d %d -1 %d %s\n" % (n, n % self.partitions, at, str(error).replace("\n", " ")))
+            else:
+                self.out.write("%d %d %d %d\n" % (n, message.partition(), message.offset(), at))
+
+        value = ("%s %d " % (self.name, n)).ljust(100, "x").encode()
+        self.producer.produce(self.topic, value=value, partition=n % self.partitions, on_delivery=told)
+
+    def stop(self):
+        self.ending.set()
+        self.thread.join()
+        left = self.producer.flush(55)
+        self.out.close()
+        if left:
+            raise TimeoutError("%d records are still on the way" % left)
+        return self.sent
+
+
 class Driver(base.Driver):
+    load = None
+
     def __init__(self, bootstrap, name):
         super().__init__(bootstrap, name)
         self.admin = admin.AdminClient(self.config())
@@ -112,6 +163,16 @@ class Driver(base.Driver):
         return ck.Producer(self.config(
             compression_type=codec, enable_idempotence=idempotent, linger_ms=5, message_max_bytes=10_000_000,
             queue_buffering_max_messages=1_000_000, queue_buffering_max_kbytes=1 << 18))
+
+    def op_load(self, name, topic, partitions, rate, path, request_timeout_ms=None):
+        config = self.config(enable_idempotence=True, client_id=name)
+        if request_timeout_ms:
+            config["request.timeout.ms"] = config["socket.timeout.ms"] = request_timeout_ms
+        self.load = Load(config, name, topic, partitions, rate, path)
+
+    def op_load_stop(self):
+        load, self.load = self.load, None
+        return {"sent": load.stop()}
 
     def flush(self, producer, failures):
         if producer.flush(60):

@@ -37,6 +37,7 @@ public final class Driver {
     private final Map<Long, Reader> readers = new HashMap<>();
     private long lastReader;
     private Member member;
+    private Load load;
     private AdminClient admin;
 
     private Driver(String bootstrap, String name) {
@@ -131,6 +132,11 @@ public final class Driver {
                 return none();
             case "consume_file":
                 return one("count", Consuming.file(this, r));
+            case "load":
+                load = new Load(this, r);
+                return none();
+            case "load_stop":
+                return one("sent", load.stop());
             case "join":
                 return join(r);
             case "member":

@@ -1,0 +1,261 @@
+package compat
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// How long stock producers wait for an acknowledgement when a node of three dies, is paused, is cut off or is restarted:
+// acks=all, idempotent, replication factor 3, two in sync, 500 records a second from each of three clients. After each
+// fault everything is read back and held against what was acknowledged.
+
+const (
+	failoverRate    = 500
+	failoverSession = 3 * time.Second // broker.session.timeout.ms
+	// A paused or cut off node can't be told dead before its session is over. The clients' own patience with such a
+	// connection is what a partition that it led waits for: theirs, and not the cluster's, so it is told beside.
+	failoverTimeout = 5 * time.Second
+)
+
+// failoverRounds is how often each fault is repeated: thirty times in full, or as FAILOVER_ROUNDS says.
+func failoverRounds(t testing.TB) int {
+	if n, err := strconv.Atoi(os.Getenv("FAILOVER_ROUNDS")); err == nil {
+		return n
+	}
+	if full {
+		return 30
+	}
+	return 2
+}
+
+// failover is one cluster with its loads.
+type failover struct {
+	t      *testing.T
+	c      *cluster
+	topic  string
+	wanted []int32 // the preferred leaders
+	loads  []*load
+	rounds map[string][]waited // by fault
+}
+
+// waited is what one round brought, by client.
+type waited struct {
+	any, one map[string]time.Duration // without an acknowledgement of any partition, and of a single one
+}
+
+func startFailover(t *testing.T, net *network, timeout time.Duration, leaders ...int32) *failover {
+	t.Helper()
+	f := &failover{t: t, topic: "failover", wanted: leaders, rounds: map[string][]waited{}}
+	f.c = startCluster(t, net)
+	f.c.createTopic(f.topic, leaders...)
+	for _, client := range loadClientNames {
+		f.loads = append(f.loads, startLoad(t, f.c, client, client, f.topic, len(leaders), failoverRate, timeout))
+	}
+	f.flowing()
+	return f
+}
+
+// flowing waits until every load has had more acknowledgements, a second's worth.
+func (f *failover) flowing() {
+	f.t.Helper()
+	for _, l := range f.loads {
+		goal := l.acked() + failoverRate
+		eventually(f.t, clusterWithin, l.name+" gets acknowledgements", func() bool { return l.acked() >= goal })
+	}
+}
+
+// settled waits until the cluster is whole, with the preferred leaders, and the loads flow.
+func (f *failover) settled() (leaders map[int32]int32, controller int32) {
+	f.t.Helper()
+	f.c.elect(f.topic, f.wanted...)
+	f.flowing()
+	return f.c.healthy(f.topic)
+}
+
+// round measures what a fault costs: from its beginning until the cluster is whole again and a second of load has gone by.
+func (f *failover) round(name string, fault func()) {
+	f.t.Helper()
+	began := time.Now()
+	fault()
+	f.c.healthy(f.topic)
+	f.flowing()
+	ended := time.Now()
+	w := waited{map[string]time.Duration{}, map[string]time.Duration{}}
+	var line []string
+	for _, l := range f.loads {
+		l.catchUp()
+		w.any[l.name] = l.longest(began, ended, -1)
+		w.one[l.name] = l.longestOfOne(began, ended, len(f.wanted))
+		line = append(line, fmt.Sprintf("%s %v/%v", l.name, w.any[l.name].Round(time.Millisecond), w.one[l.name].Round(time.Millisecond)))
+	}
+	f.rounds[name] = append(f.rounds[name], w)
+	f.t.Logf("%s %s %d: %s", began.Format("15:04:05.000"), name, len(f.rounds[name]), strings.Join(line, ", "))
+	checkTopic(f.t, f.c, f.topic, len(f.wanted), f.loads)
+}
+
+// kill ends a node as a crash would, and starts it again when the clients must have got over it.
+func (f *failover) kill(id int32) {
+	b := f.c.node(id)
+	b.kill9()
+	time.Sleep(2500 * time.Millisecond)
+	b.start()
+}
+
+// table prints, and gives, what each fault cost each client.
+func (f *failover) table(names ...string) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-12s %-22s %4s %10s %10s %14s %14s\n", "fault", "client", "n", "median", "max", "one: median", "one: max")
+	for _, name := range names {
+		for _, l := range f.loads {
+			all, ones := f.of(name, l.name)
+			fmt.Fprintf(&out, "%-12s %-22s %4d %10v %10v %14v %14v\n", name, l.name, len(all), middle(all), last(all), middle(ones), last(ones))
+		}
+	}
+	f.t.Logf("the longest time without an acknowledgement, of any partition and of a single one\n%s", out.String())
+}
+
+// of are a fault's times for one client, sorted.
+func (f *failover) of(name, client string) (all, ones []time.Duration) {
+	for _, w := range f.rounds[name] {
+		all, ones = append(all, w.any[client]), append(ones, w.one[client])
+	}
+	slices.Sort(all)
+	slices.Sort(ones)
+	return all, ones
+}
+
+func middle(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	return d[len(d)/2].Round(time.Millisecond)
+}
+
+func last(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	return d[len(d)-1].Round(time.Millisecond)
+}
+
+// within holds the times of a fault against what is promised. A median of two says nothing, so it counts in full only.
+func (f *failover) within(name string, median, most time.Duration) {
+	for _, l := range f.loads {
+		all, _ := f.of(name, l.name)
+		if last(all) > most {
+			f.t.Errorf("%s: %s waited %v, and %v is promised", name, l.name, last(all), most)
+		}
+		if full && middle(all) > median {
+			f.t.Errorf("%s: the median of %s is %v, and %v is promised", name, l.name, middle(all), median)
+		}
+	}
+}
+
+// arrange makes the leader of the one partition be the active controller, or not be it. The lowest of those that are left
+// when a controller ends takes over, so ending it again and again brings it to node 1.
+func (f *failover) arrange(both bool) (leader, controller int32) {
+	f.t.Helper()
+	for range 10 {
+		leaders, controller := f.settled()
+		if (leaders[0] == controller) == both {
+			return leaders[0], controller
+		}
+		f.c.restart(controller)
+	}
+	f.t.Fatal("the active controller does not come to, or go from, the leader")
+	return 0, 0
+}
+
+func TestFailoverOfDeadNodes(t *testing.T) {
+	f := startFailover(t, nil, 0, 1)
+	for range failoverRounds(t) {
+		leader, controller := f.arrange(false)
+		f.round("leader", func() { f.kill(leader) })
+		leader, controller = f.arrange(false)
+		f.round("follower", func() { f.kill(6 - leader - controller) })
+		_, controller = f.arrange(false)
+		f.round("controller", func() { f.kill(controller) })
+		leader, _ = f.arrange(true)
+		f.round("both", func() { f.kill(leader) })
+	}
+	f.end()
+	faults := []string{"leader", "follower", "controller", "both"}
+	f.table(faults...)
+	for _, fault := range faults {
+		f.within(fault, time.Second, 2*time.Second)
+	}
+}
+
+func TestControlledRestartsGoUnnoticed(t *testing.T) {
+	f := startFailover(t, nil, 0, 1)
+	for range failoverRounds(t) {
+		leader, controller := f.arrange(false)
+		f.round("leader", func() { f.c.restart(leader) })
+		leader, controller = f.arrange(false)
+		f.round("follower", func() { f.c.restart(6 - leader - controller) })
+		_, controller = f.arrange(false)
+		f.round("controller", func() { f.c.restart(controller) })
+		leader, _ = f.arrange(true)
+		f.round("both", func() { f.c.restart(leader) })
+	}
+	f.end()
+	faults := []string{"leader", "follower", "controller", "both"}
+	f.table(faults...)
+	for _, fault := range faults {
+		f.within(fault, 300*time.Millisecond, 300*time.Millisecond)
+	}
+}
+
+// end stops the loads and looks at everything once more.
+func (f *failover) end() {
+	f.t.Helper()
+	for _, l := range f.loads {
+		l.stop()
+	}
+	checkTopic(f.t, f.c, f.topic, len(f.wanted), f.loads)
+}
+
+// spread are six partitions led by all nodes.
+var spread = []int32{1, 2, 3, 1, 2, 3}
+
+func TestFailoverOfPausedNodes(t *testing.T) {
+	f := startFailover(t, nil, failoverTimeout, spread...)
+	for i := range failoverRounds(t) {
+		f.settled()
+		f.round("pause", func() {
+			victim := int32(i%clusterNodes + 1)
+			f.c.signal(victim, syscall.SIGSTOP)
+			time.Sleep(failoverSession + 2*time.Second)
+			f.c.signal(victim, syscall.SIGCONT)
+		})
+	}
+	f.end()
+	f.table("pause")
+	f.within("pause", failoverSession+1500*time.Millisecond, failoverSession+1500*time.Millisecond)
+}
+
+func TestFailoverOfNodesCutOff(t *testing.T) {
+	f := startFailover(t, newNetwork(t), failoverTimeout, spread...)
+	for i := range failoverRounds(t) {
+		f.settled()
+		f.round("cut", func() {
+			victim := i%clusterNodes + 1
+			for place := outside; place <= clusterNodes; place++ {
+				if place != victim {
+					f.c.net.cut(victim, place)
+				}
+			}
+			time.Sleep(failoverSession + 2*time.Second)
+			f.c.net.heal()
+		})
+	}
+	f.end()
+	f.table("cut")
+	f.within("cut", failoverSession+1500*time.Millisecond, failoverSession+1500*time.Millisecond)
+}
