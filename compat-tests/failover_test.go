@@ -21,6 +21,10 @@ const (
 	// A paused or cut off node can't be told dead before its session is over. The clients' own patience with such a
 	// connection is what a partition that it led waits for: theirs, and not the cluster's, so it is told beside.
 	failoverTimeout = 5 * time.Second
+
+	failoverMedian, failoverMost = time.Second, 2 * time.Second // a dead node
+	restartMost                  = 300 * time.Millisecond       // a controlled restart
+	silentMost                   = failoverSession + 1500*time.Millisecond
 )
 
 // failoverRounds is how often each fault is repeated: thirty times in full, or as FAILOVER_ROUNDS says.
@@ -41,6 +45,8 @@ type failover struct {
 	topic  string
 	wanted []int32 // the preferred leaders
 	loads  []*load
+	seen   *timeline
+	pulse  *pulse
 	rounds map[string][]waited // by fault
 }
 
@@ -54,6 +60,7 @@ func startFailover(t *testing.T, net *network, timeout time.Duration, leaders ..
 	f := &failover{t: t, topic: "failover", wanted: leaders, rounds: map[string][]waited{}}
 	f.c = startCluster(t, net)
 	f.c.createTopic(f.topic, leaders...)
+	f.seen, f.pulse = f.c.watch(f.topic), startPulse(t)
 	for _, client := range loadClientNames {
 		f.loads = append(f.loads, startLoad(t, f.c, client, client, f.topic, len(leaders), failoverRate, timeout))
 	}
@@ -79,7 +86,7 @@ func (f *failover) settled() (leaders map[int32]int32, controller int32) {
 }
 
 // round measures what a fault costs: from its beginning until the cluster is whole again and a second of load has gone by.
-func (f *failover) round(name string, fault func()) {
+func (f *failover) round(name string, most time.Duration, fault func()) {
 	f.t.Helper()
 	began := time.Now()
 	fault()
@@ -88,15 +95,39 @@ func (f *failover) round(name string, fault func()) {
 	ended := time.Now()
 	w := waited{map[string]time.Duration{}, map[string]time.Duration{}}
 	var line []string
+	var worst time.Duration
 	for _, l := range f.loads {
 		l.catchUp()
 		w.any[l.name] = l.longest(began, ended, -1)
 		w.one[l.name] = l.longestOfOne(began, ended, len(f.wanted))
+		worst = max(worst, w.any[l.name])
 		line = append(line, fmt.Sprintf("%s %v/%v", l.name, w.any[l.name].Round(time.Millisecond), w.one[l.name].Round(time.Millisecond)))
 	}
+	held := f.pulse.held(began, ended)
+	line = append(line, fmt.Sprintf("the machine itself %v", held.Round(time.Millisecond)))
 	f.rounds[name] = append(f.rounds[name], w)
 	f.t.Logf("%s %s %d: %s", began.Format("15:04:05.000"), name, len(f.rounds[name]), strings.Join(line, ", "))
+	if worst > most {
+		f.t.Logf("what the nodes said meanwhile, and when acknowledgements stopped and went on\n%s%s", f.seen.since(began), f.gaps(began, ended))
+	}
 	checkTopic(f.t, f.c, f.topic, len(f.wanted), f.loads)
+}
+
+// gaps are the times without an acknowledgement that are worth telling.
+func (f *failover) gaps(from, to time.Time) string {
+	var out strings.Builder
+	for _, l := range f.loads {
+		before := from
+		for _, a := range l.acks {
+			if a.at.After(from) && a.at.Before(to) && a.at.Sub(before) > 200*time.Millisecond {
+				fmt.Fprintf(&out, "%s: nothing from %s to %s\n", l.name, before.Format("15:04:05.000"), a.at.Format("15:04:05.000"))
+			}
+			if a.at.After(from) {
+				before = a.at
+			}
+		}
+	}
+	return out.String()
 }
 
 // kill ends a node as a crash would, and starts it again when the clients must have got over it.
@@ -176,19 +207,19 @@ func TestFailoverOfDeadNodes(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
 	for range failoverRounds(t) {
 		leader, controller := f.arrange(false)
-		f.round("leader", func() { f.kill(leader) })
+		f.round("leader", failoverMost, func() { f.kill(leader) })
 		leader, controller = f.arrange(false)
-		f.round("follower", func() { f.kill(6 - leader - controller) })
+		f.round("follower", failoverMost, func() { f.kill(6 - leader - controller) })
 		_, controller = f.arrange(false)
-		f.round("controller", func() { f.kill(controller) })
+		f.round("controller", failoverMost, func() { f.kill(controller) })
 		leader, _ = f.arrange(true)
-		f.round("both", func() { f.kill(leader) })
+		f.round("both", failoverMost, func() { f.kill(leader) })
 	}
 	f.end()
 	faults := []string{"leader", "follower", "controller", "both"}
 	f.table(faults...)
 	for _, fault := range faults {
-		f.within(fault, time.Second, 2*time.Second)
+		f.within(fault, failoverMedian, failoverMost)
 	}
 }
 
@@ -196,19 +227,19 @@ func TestControlledRestartsGoUnnoticed(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
 	for range failoverRounds(t) {
 		leader, controller := f.arrange(false)
-		f.round("leader", func() { f.c.restart(leader) })
+		f.round("leader", restartMost, func() { f.c.restart(leader) })
 		leader, controller = f.arrange(false)
-		f.round("follower", func() { f.c.restart(6 - leader - controller) })
+		f.round("follower", restartMost, func() { f.c.restart(6 - leader - controller) })
 		_, controller = f.arrange(false)
-		f.round("controller", func() { f.c.restart(controller) })
+		f.round("controller", restartMost, func() { f.c.restart(controller) })
 		leader, _ = f.arrange(true)
-		f.round("both", func() { f.c.restart(leader) })
+		f.round("both", restartMost, func() { f.c.restart(leader) })
 	}
 	f.end()
 	faults := []string{"leader", "follower", "controller", "both"}
 	f.table(faults...)
 	for _, fault := range faults {
-		f.within(fault, 300*time.Millisecond, 300*time.Millisecond)
+		f.within(fault, restartMost, restartMost)
 	}
 }
 
@@ -228,7 +259,7 @@ func TestFailoverOfPausedNodes(t *testing.T) {
 	f := startFailover(t, nil, failoverTimeout, spread...)
 	for i := range failoverRounds(t) {
 		f.settled()
-		f.round("pause", func() {
+		f.round("pause", silentMost, func() {
 			victim := int32(i%clusterNodes + 1)
 			f.c.signal(victim, syscall.SIGSTOP)
 			time.Sleep(failoverSession + 2*time.Second)
@@ -237,14 +268,14 @@ func TestFailoverOfPausedNodes(t *testing.T) {
 	}
 	f.end()
 	f.table("pause")
-	f.within("pause", failoverSession+1500*time.Millisecond, failoverSession+1500*time.Millisecond)
+	f.within("pause", silentMost, silentMost)
 }
 
 func TestFailoverOfNodesCutOff(t *testing.T) {
 	f := startFailover(t, newNetwork(t), failoverTimeout, spread...)
 	for i := range failoverRounds(t) {
 		f.settled()
-		f.round("cut", func() {
+		f.round("cut", silentMost, func() {
 			victim := i%clusterNodes + 1
 			for place := outside; place <= clusterNodes; place++ {
 				if place != victim {
@@ -257,5 +288,5 @@ func TestFailoverOfNodesCutOff(t *testing.T) {
 	}
 	f.end()
 	f.table("cut")
-	f.within("cut", failoverSession+1500*time.Millisecond, failoverSession+1500*time.Millisecond)
+	f.within("cut", silentMost, silentMost)
 }
