@@ -55,6 +55,10 @@ type Options struct {
 	Groups     GroupCoordinator
 	Events     Events
 	Logger     *slog.Logger
+	// Unsure says whether there are signs that a broker is dead which the metadata has as alive. Metadata is not told before
+	// that is settled, for a bounded time: a client that is sent to a dead leader again may not ask again for seconds. nil:
+	// never.
+	Unsure func() bool
 }
 
 // Server answers Kafka requests on any number of listeners.
@@ -68,6 +72,7 @@ type Server struct {
 	groups     GroupCoordinator
 	events     Events
 	log        *slog.Logger
+	unsure     func() bool
 
 	limits      limits
 	table       [maxAPIKey + 1]*api
@@ -123,7 +128,7 @@ func readLimits(c *config.Config) limits {
 func NewServer(o Options) *Server {
 	s := &Server{
 		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
-		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger,
+		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger, unsure: o.Unsure,
 		limits:      readLimits(o.Config),
 		listeners:   map[net.Listener]struct{}{},
 		conns:       map[*conn]struct{}{},
@@ -173,6 +178,28 @@ func (s *Server) Drain(ctx context.Context) error {
 	case <-ctx.Done():
 		s.Close()
 		return ctx.Err()
+	}
+}
+
+// Linger serves on until no request has come for the time of quiet, for most at most, or until ctx ends.
+func (s *Server) Linger(ctx context.Context, quiet, most time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	end := s.env.Clock.AfterFunc(most, cancel)
+	defer end.Stop()
+	for last := int64(-1); ; {
+		now := s.requests.Load()
+		if now == last {
+			return
+		}
+		last = now
+		t := s.env.Clock.NewTimer(quiet)
+		select {
+		case <-t.C():
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (f *failover) round(name string, most time.Duration, fault func()) {
 	line = append(line, fmt.Sprintf("the machine itself %v", held.Round(time.Millisecond)))
 	f.rounds[name] = append(f.rounds[name], w)
 	f.t.Logf("%s %s %d: %s", began.Format("15:04:05.000"), name, len(f.rounds[name]), strings.Join(line, ", "))
-	if worst > most {
+	if worst > most/2 {
 		f.t.Logf("what the nodes said meanwhile, and when acknowledgements stopped and went on\n%s%s", f.seen.since(began), f.gaps(began, ended))
 	}
 	checkTopic(f.t, f.c, f.topic, len(f.wanted), f.loads)
@@ -203,43 +203,50 @@ func (f *failover) arrange(both bool) (leader, controller int32) {
 	return 0, 0
 }
 
+// roles are the victims of a fault by what they do, found when they do it.
+var roles = []string{"leader", "follower", "controller", "both"}
+
+// victim arranges that a node has a role, and names it. The leader is not the active controller but in "both", and the
+// follower neither of them.
+func (f *failover) victim(role string) int32 {
+	f.t.Helper()
+	leader, controller := f.arrange(role == "both")
+	switch role {
+	case "follower":
+		return 6 - leader - controller // the ids are 1, 2 and 3
+	case "controller":
+		return controller
+	}
+	return leader
+}
+
 func TestFailoverOfDeadNodes(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
-	for range failoverRounds(t) {
-		leader, controller := f.arrange(false)
-		f.round("leader", failoverMost, func() { f.kill(leader) })
-		leader, controller = f.arrange(false)
-		f.round("follower", failoverMost, func() { f.kill(6 - leader - controller) })
-		_, controller = f.arrange(false)
-		f.round("controller", failoverMost, func() { f.kill(controller) })
-		leader, _ = f.arrange(true)
-		f.round("both", failoverMost, func() { f.kill(leader) })
-	}
-	f.end()
-	faults := []string{"leader", "follower", "controller", "both"}
-	f.table(faults...)
-	for _, fault := range faults {
-		f.within(fault, failoverMedian, failoverMost)
-	}
+	f.eachRole(failoverMedian, failoverMost, f.kill)
 }
 
 func TestControlledRestartsGoUnnoticed(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
-	for range failoverRounds(t) {
-		leader, controller := f.arrange(false)
-		f.round("leader", restartMost, func() { f.c.restart(leader) })
-		leader, controller = f.arrange(false)
-		f.round("follower", restartMost, func() { f.c.restart(6 - leader - controller) })
-		_, controller = f.arrange(false)
-		f.round("controller", restartMost, func() { f.c.restart(controller) })
-		leader, _ = f.arrange(true)
-		f.round("both", restartMost, func() { f.c.restart(leader) })
+	f.eachRole(restartMost, restartMost, f.c.restart)
+}
+
+// eachRole does to a node of each role in turn what fault does, and holds the times against what is promised.
+func (f *failover) eachRole(median, most time.Duration, fault func(id int32)) {
+	f.t.Helper()
+	chosen := roles
+	if only := os.Getenv("FAILOVER_ROLES"); only != "" {
+		chosen = strings.Split(only, ",")
+	}
+	for range failoverRounds(f.t) {
+		for _, role := range chosen {
+			id := f.victim(role)
+			f.round(role, most, func() { fault(id) })
+		}
 	}
 	f.end()
-	faults := []string{"leader", "follower", "controller", "both"}
-	f.table(faults...)
-	for _, fault := range faults {
-		f.within(fault, restartMost, restartMost)
+	f.table(chosen...)
+	for _, role := range chosen {
+		f.within(role, median, most)
 	}
 }
 

@@ -46,6 +46,7 @@ type Node struct {
 	quorum   *quorum.Quorum
 	manager  *partition.Manager
 	peers    *peer.Pool
+	doubts   doubts
 	groups   *shard.Host
 	server   *broker.Server
 	admin    *admin.Server
@@ -74,6 +75,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
+	n.doubts.n = n
 	n.ending, n.end = context.WithCancelCause(context.Background())
 	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.register, n.serve}
 	if !set.broker {
@@ -223,6 +225,7 @@ func (n *Node) serve(context.Context) error {
 	n.server = broker.NewServer(broker.Options{
 		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
 		Quorum: n.quorum, Partitions: n.manager, Groups: n.groups, Events: n.metrics.BrokerEvents(), Logger: n.log,
+		Unsure: n.doubts.unsure,
 	})
 	n.running.Go(n.beat)
 	for i, l := range n.clients {

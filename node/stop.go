@@ -28,7 +28,9 @@ func (n *Node) close(ctx context.Context) error {
 		}
 	}
 	if n.server != nil {
-		n.handOver(ctx)
+		if n.handOver(ctx) {
+			n.server.Linger(ctx, lingerQuiet, lingerTime)
+		}
 		keep(n.server.Drain(ctx))
 		n.server.Close()
 	}
@@ -66,18 +68,28 @@ func (n *Node) close(ctx context.Context) error {
 // drained.
 const handOverTime = 5 * time.Second
 
+// Clients that come with what another broker leads now are told so, and go there. One whose connection is closed instead, or
+// who finds nobody there, waits for its back-off first. So the doors stay open until no request has come for lingerQuiet, for
+// lingerTime at most.
+const (
+	lingerQuiet = 50 * time.Millisecond
+	lingerTime  = 500 * time.Millisecond
+)
+
 // handOver asks the controller to move leadership to other replicas before the doors close. The last broker has nobody to
-// hand it to, and may have no controller to ask any more.
-func (n *Node) handOver(ctx context.Context) {
+// hand it to, and may have no controller to ask any more. It says whether others may lead now what this one did.
+func (n *Node) handOver(ctx context.Context) bool {
 	if n.lastBroker() {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
+	n.quorum.StepDown() // the active controller hears of new leaders before they do, and would send clients to them too early
 	_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch, WantShutdown: true})
 	if err != nil {
 		n.log.Warn("leadership was not handed over", "error", err)
 	}
+	return err == nil
 }
 
 func (n *Node) lastBroker() bool {

@@ -224,7 +224,10 @@ func (q *Quorum) diskFull(full bool) {
 // Close stops and closes the listener. After a fatal error it returns at once and leaves behind what can't be stopped.
 func (q *Quorum) Close() error {
 	var err error
-	q.once.Do(func() { err = q.close() })
+	q.once.Do(func() {
+		q.StepDown()
+		err = q.close()
+	})
 	return err
 }
 
@@ -241,6 +244,22 @@ func (q *Quorum) close() error {
 	q.running.Wait()
 	q.fs.close()
 	return errors.Join(err, q.store.close())
+}
+
+// StepDown has another voter be the active controller, if this node is: else the others would first have to notice that
+// nobody is. It takes an election timeout at most.
+func (q *Quorum) StepDown() {
+	if q.fatal.failed() || q.fs.full() {
+		return
+	}
+	r := q.raft.Load()
+	members := r.GetConfiguration()
+	if r.State() != raft.Leader || members.Error() != nil || onlyVoter(members.Configuration(), q.id) {
+		return
+	}
+	if err := r.LeadershipTransfer().Error(); err != nil {
+		q.options.Logger.Info("the leadership of the metadata quorum was not handed over", "error", err)
+	}
 }
 
 // abandon undoes an Open that failed.
