@@ -71,6 +71,10 @@ compat: build setup ## Run the stock clients' tests alone, with every line of th
 compat-full: build setup ## Run the stock clients' tests at the sizes of the goals, franz-go's own suite with all its records
 	cd compat-tests && COMPAT_FULL=1 STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=120m -run='$(RUN)' ./...
 
+.PHONY: failover
+failover: build setup ## Measure failover of three nodes, each fault thirty times, and print the table
+	cd compat-tests && COMPAT_FULL=1 STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=180m -run='TestFailover|TestControlledRestarts' .
+
 .PHONY: clean
 clean: ## Remove what was built (not ./data)
 	rm -rf bin

@@ -13,8 +13,6 @@ package broker
 // The controller is any broker that takes admin requests, as with KRaft: each passes them on.
 
 import (
-	"time"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streambus/streambus/controller"
@@ -31,7 +29,9 @@ func handleMetadata(s *Server, r *request) {
 		return
 	}
 	failed := s.createMissing(req)
-	s.awaitSure(r)
+	if s.settle != nil {
+		s.settle(r.ctx)
+	}
 	m := describer{
 		topology: topology{s.quorum.Image(), r.conn.listener}, version: req.Version,
 		operations: operations(req.Version >= 8 && req.IncludeTopicAuthorizedOperations, topicOperations),
@@ -50,28 +50,6 @@ func handleMetadata(s *Server, r *request) {
 		resp.Topics = m.asked(req, failed)
 	}
 	r.reply(resp)
-}
-
-// How long an answer waits, in steps, while it would name a broker that seems to be dead.
-const (
-	unsureTime = 1500 * time.Millisecond
-	unsureStep = time.Millisecond
-)
-
-// awaitSure waits until the metadata can be told, or not for ever.
-func (s *Server) awaitSure(r *request) {
-	if s.unsure == nil {
-		return
-	}
-	for end := s.env.Clock.Now().Add(unsureTime); s.unsure() && s.env.Clock.Now().Before(end); {
-		t := s.env.Clock.NewTimer(unsureStep)
-		select {
-		case <-t.C():
-		case <-r.ctx.Done():
-			t.Stop()
-			return
-		}
-	}
 }
 
 func asksForAll(req *kmsg.MetadataRequest) bool {

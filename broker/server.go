@@ -55,10 +55,9 @@ type Options struct {
 	Groups     GroupCoordinator
 	Events     Events
 	Logger     *slog.Logger
-	// Unsure says whether there are signs that a broker is dead which the metadata has as alive. Metadata is not told before
-	// that is settled, for a bounded time: a client that is sent to a dead leader again may not ask again for seconds. nil:
-	// never.
-	Unsure func() bool
+	// Settle returns when the metadata names no broker that this node can tell to be dead, within a bounded time. It is called
+	// before the metadata is told. nil: there is nothing to make sure of.
+	Settle func(ctx context.Context)
 }
 
 // Server answers Kafka requests on any number of listeners.
@@ -72,7 +71,7 @@ type Server struct {
 	groups     GroupCoordinator
 	events     Events
 	log        *slog.Logger
-	unsure     func() bool
+	settle     func(context.Context)
 
 	limits      limits
 	table       [maxAPIKey + 1]*api
@@ -128,7 +127,7 @@ func readLimits(c *config.Config) limits {
 func NewServer(o Options) *Server {
 	s := &Server{
 		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
-		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger, unsure: o.Unsure,
+		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger, settle: o.Settle,
 		limits:      readLimits(o.Config),
 		listeners:   map[net.Listener]struct{}{},
 		conns:       map[*conn]struct{}{},

@@ -28,14 +28,14 @@ const (
 )
 
 // failoverRounds is how often each fault is repeated: thirty times in full, or as FAILOVER_ROUNDS says.
-func failoverRounds(t testing.TB) int {
+func failoverRounds(short int) int {
 	if n, err := strconv.Atoi(os.Getenv("FAILOVER_ROUNDS")); err == nil {
 		return n
 	}
 	if full {
 		return 30
 	}
-	return 2
+	return short
 }
 
 // failover is one cluster with its loads.
@@ -47,13 +47,19 @@ type failover struct {
 	loads  []*load
 	seen   *timeline
 	pulse  *pulse
+	rest   time.Duration // before each fault
 	rounds map[string][]waited // by fault
 }
 
 // waited is what one round brought, by client.
 type waited struct {
 	any, one map[string]time.Duration // without an acknowledgement of any partition, and of a single one
+	held     time.Duration            // how long the machine let a process wait that did nothing of this
 }
+
+// patience is what a time may be longer by on a machine that lets every process on its way wait: the client, the leader, a
+// follower, the controller and its voters one after the other.
+func (w waited) patience() time.Duration { return 5 * w.held }
 
 func startFailover(t *testing.T, net *network, timeout time.Duration, leaders ...int32) *failover {
 	t.Helper()
@@ -77,6 +83,10 @@ func (f *failover) flowing() {
 	}
 }
 
+// metadataAge is how long franz-go does not ask for metadata again by default, whatever happens. Faults an hour apart never
+// meet a client that has just asked; here they come right after leaders have moved, so that time is let go by first.
+const metadataAge = 5 * time.Second
+
 // settled waits until the cluster is whole, with the preferred leaders, and the loads flow.
 func (f *failover) settled() (leaders map[int32]int32, controller int32) {
 	f.t.Helper()
@@ -93,7 +103,7 @@ func (f *failover) round(name string, most time.Duration, fault func()) {
 	f.c.healthy(f.topic)
 	f.flowing()
 	ended := time.Now()
-	w := waited{map[string]time.Duration{}, map[string]time.Duration{}}
+	w := waited{map[string]time.Duration{}, map[string]time.Duration{}, f.pulse.held(began, ended)}
 	var line []string
 	var worst time.Duration
 	for _, l := range f.loads {
@@ -103,8 +113,7 @@ func (f *failover) round(name string, most time.Duration, fault func()) {
 		worst = max(worst, w.any[l.name])
 		line = append(line, fmt.Sprintf("%s %v/%v", l.name, w.any[l.name].Round(time.Millisecond), w.one[l.name].Round(time.Millisecond)))
 	}
-	held := f.pulse.held(began, ended)
-	line = append(line, fmt.Sprintf("the machine itself %v", held.Round(time.Millisecond)))
+	line = append(line, fmt.Sprintf("the machine itself %v", w.held.Round(time.Millisecond)))
 	f.rounds[name] = append(f.rounds[name], w)
 	f.t.Logf("%s %s %d: %s", began.Format("15:04:05.000"), name, len(f.rounds[name]), strings.Join(line, ", "))
 	if worst > most/2 {
@@ -134,7 +143,7 @@ func (f *failover) gaps(from, to time.Time) string {
 func (f *failover) kill(id int32) {
 	b := f.c.node(id)
 	b.kill9()
-	time.Sleep(2500 * time.Millisecond)
+	time.Sleep(failoverMost + 500*time.Millisecond)
 	b.start()
 }
 
@@ -178,10 +187,12 @@ func last(d []time.Duration) time.Duration {
 // within holds the times of a fault against what is promised. A median of two says nothing, so it counts in full only.
 func (f *failover) within(name string, median, most time.Duration) {
 	for _, l := range f.loads {
-		all, _ := f.of(name, l.name)
-		if last(all) > most {
-			f.t.Errorf("%s: %s waited %v, and %v is promised", name, l.name, last(all), most)
+		for _, w := range f.rounds[name] {
+			if w.any[l.name] > most+w.patience() {
+				f.t.Errorf("%s: %s waited %v, and %v is promised", name, l.name, w.any[l.name], most)
+			}
 		}
+		all, _ := f.of(name, l.name)
 		if full && middle(all) > median {
 			f.t.Errorf("%s: the median of %s is %v, and %v is promised", name, l.name, middle(all), median)
 		}
@@ -222,6 +233,7 @@ func (f *failover) victim(role string) int32 {
 
 func TestFailoverOfDeadNodes(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
+	f.rest = metadataAge + 500*time.Millisecond
 	f.eachRole(failoverMedian, failoverMost, f.kill)
 }
 
@@ -237,9 +249,10 @@ func (f *failover) eachRole(median, most time.Duration, fault func(id int32)) {
 	if only := os.Getenv("FAILOVER_ROLES"); only != "" {
 		chosen = strings.Split(only, ",")
 	}
-	for range failoverRounds(f.t) {
+	for range failoverRounds(1) {
 		for _, role := range chosen {
 			id := f.victim(role)
+			time.Sleep(f.rest)
 			f.round(role, most, func() { fault(id) })
 		}
 	}
@@ -264,7 +277,7 @@ var spread = []int32{1, 2, 3, 1, 2, 3}
 
 func TestFailoverOfPausedNodes(t *testing.T) {
 	f := startFailover(t, nil, failoverTimeout, spread...)
-	for i := range failoverRounds(t) {
+	for i := range failoverRounds(2) {
 		f.settled()
 		f.round("pause", silentMost, func() {
 			victim := int32(i%clusterNodes + 1)
@@ -280,7 +293,7 @@ func TestFailoverOfPausedNodes(t *testing.T) {
 
 func TestFailoverOfNodesCutOff(t *testing.T) {
 	f := startFailover(t, newNetwork(t), failoverTimeout, spread...)
-	for i := range failoverRounds(t) {
+	for i := range failoverRounds(2) {
 		f.settled()
 		f.round("cut", silentMost, func() {
 			victim := i%clusterNodes + 1

@@ -225,7 +225,7 @@ func (n *Node) serve(context.Context) error {
 	n.server = broker.NewServer(broker.Options{
 		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
 		Quorum: n.quorum, Partitions: n.manager, Groups: n.groups, Events: n.metrics.BrokerEvents(), Logger: n.log,
-		Unsure: n.doubts.unsure,
+		Settle: n.doubts.settle,
 	})
 	n.running.Go(n.beat)
 	for i, l := range n.clients {

@@ -13,7 +13,7 @@ import (
 func (n *Node) openPeers() {
 	n.peers = peer.NewPool(peer.Options{
 		Net: n.o.Env.Net, Clock: n.o.Env.Clock, ClientID: fmt.Sprintf("broker-%d", n.set.nodeID), Address: n.brokerAddress,
-		Logger: n.log, Events: peer.Events{Lost: n.doubts.lost},
+		Logger: n.log, Events: peer.Events{Lost: n.doubts.lost, Failed: n.doubts.lost},
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,6 +155,19 @@ func (p *Pool) Versions(ctx context.Context, node int32, lane int, key int16) (l
 		return 0, 0, &Error{Node: node, Err: ErrVersion}
 	}
 	return r.lowest, r.highest, nil
+}
+
+// Connected are the nodes to which a connection stands.
+func (p *Pool) Connected() []int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var nodes []int32
+	for id, l := range p.links {
+		if l.conn != nil && !slices.Contains(nodes, id.node) {
+			nodes = append(nodes, id.node)
+		}
+	}
+	return nodes
 }
 
 // Forget closes the connections to a node, whose requests fail with ErrClosed, and ends its back-off: it has moved, come
