@@ -47,7 +47,7 @@ type failover struct {
 	loads  []*load
 	seen   *timeline
 	pulse  *pulse
-	rest   time.Duration // before each fault
+	rest   time.Duration       // before each fault
 	rounds map[string][]waited // by fault
 }
 
