@@ -19,7 +19,7 @@ const pulseEvery = 5 * time.Millisecond
 
 func startPulse(t testing.TB) *pulse {
 	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "pulse"))
+	file, err := os.Create(filepath.Join(memoryDir(t), "pulse"))
 	if err != nil {
 		t.Fatal(err)
 	}
