@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -215,13 +216,20 @@ func (e *Engine) takes() error {
 	return e.usable()
 }
 
+// all are the logs, in the order of their ids: what is written for several of them is then the same each time.
 func (e *Engine) all() []*Log {
 	e.mu.RLock()
-	defer e.mu.RUnlock()
 	out := make([]*Log, 0, len(e.logs))
 	for _, l := range e.logs {
 		out = append(out, l)
 	}
+	e.mu.RUnlock()
+	slices.SortFunc(out, func(a, b *Log) int {
+		if less(a.id, b.id) {
+			return -1
+		}
+		return 1
+	})
 	return out
 }
 
@@ -245,7 +253,7 @@ func (e *Engine) Log(id kafkaproto.TopicPartition) (*Log, bool) {
 	return l, true
 }
 
-// Logs are the logs that exist and are not quarantined, in no order.
+// Logs are the logs that exist and are not quarantined, in order.
 func (e *Engine) Logs() []kafkaproto.TopicPartition {
 	var ids []tp
 	for _, l := range e.all() {

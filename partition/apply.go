@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/streambus/streambus/controller"
@@ -41,6 +42,7 @@ type step struct {
 	topics  []*controller.Topic            // to bring up to date
 	changed map[kafkaproto.TopicID]*hosted // what replaces the manager's; nil for what goes
 	missing map[log.LogConfig][]missing    // logs to open, by their config
+	kinds   []log.LogConfig                // of missing, in the order in which they came up
 	leaving []*Partition                   // no longer this node's
 }
 
@@ -69,7 +71,7 @@ func (s *step) find(c controller.Changes) {
 		for t := range s.next.Topics() {
 			s.topic(t)
 		}
-		for id := range s.m.topics {
+		for _, id := range slices.SortedFunc(maps.Keys(s.m.topics), compareTopics) {
 			if _, ok := s.next.TopicByID(id); !ok {
 				s.leaveTopic(id)
 			}
@@ -83,7 +85,7 @@ func (s *step) find(c controller.Changes) {
 			s.leaveTopic(id)
 		}
 	}
-	for name := range s.configs {
+	for _, name := range slices.Sorted(maps.Keys(s.configs)) {
 		if t, ok := s.next.Topic(name); ok {
 			s.topic(t)
 		}
@@ -126,7 +128,11 @@ func (s *step) topic(t *controller.Topic) {
 }
 
 func (s *step) want(w missing) {
-	s.missing[w.into.settings.log] = append(s.missing[w.into.settings.log], w)
+	kind := w.into.settings.log
+	if s.missing[kind] == nil {
+		s.kinds = append(s.kinds, kind)
+	}
+	s.missing[kind] = append(s.missing[kind], w)
 }
 
 // settings reads a topic's configs, or takes those that are known if they have not changed.
@@ -161,7 +167,8 @@ func (s *step) leaveTopic(id kafkaproto.TopicID) {
 
 // open has the engine open the missing logs, all that share a config at once.
 func (s *step) open() {
-	for cfg, list := range s.missing {
+	for _, cfg := range s.kinds {
+		list := s.missing[cfg]
 		ids := make([]kafkaproto.TopicPartition, len(list))
 		for i, w := range list {
 			ids[i] = w.id

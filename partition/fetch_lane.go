@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -80,6 +81,12 @@ func (r *round) wait(now time.Time) {
 		timer = r.m.env.Clock.NewTimer(max(at.Sub(now), 0))
 		defer timer.Stop()
 		due = timer.C()
+	}
+	select {
+	case a := <-r.answers: // before anything else that there may be, so that the order of things does not depend on chance
+		r.answered(a)
+		return
+	default:
 	}
 	select {
 	case <-r.wake:
@@ -219,8 +226,8 @@ func (r *round) request(now time.Time) *kmsg.FetchRequest {
 	full := r.session == 0
 	var topics fetchTopics
 	if full {
-		for _, f := range r.all {
-			r.name(&topics, f, now)
+		for _, id := range slices.SortedFunc(maps.Keys(r.all), compareIDs) {
+			r.name(&topics, r.all[id], now)
 		}
 	} else {
 		for _, f := range r.dirty {

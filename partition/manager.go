@@ -1,7 +1,10 @@
 package partition
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,8 +135,21 @@ func (m *Manager) absent(id kafkaproto.TopicPartition) error {
 	}
 }
 
-// Partitions goes through all partitions here. It is a copy: some may be gone when they are looked at.
+// Partitions goes through all partitions here, in order. It is a copy: some may be gone when they are looked at.
 func (m *Manager) Partitions() []*Partition {
+	all := m.unordered()
+	slices.SortFunc(all, func(a, b *Partition) int { return compareIDs(a.id, b.id) })
+	return all
+}
+
+func compareTopics(a, b kafkaproto.TopicID) int { return bytes.Compare(a[:], b[:]) }
+
+// compareIDs orders partitions by topic id and number.
+func compareIDs(a, b kafkaproto.TopicPartition) int {
+	return cmp.Or(compareTopics(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+func (m *Manager) unordered() []*Partition {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var all []*Partition

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ func (m *Manager) retry() {
 		return
 	}
 	s := newStep(m, m.image, controller.Changes{})
-	for id := range u.topics {
+	for _, id := range slices.SortedFunc(maps.Keys(u.topics), compareTopics) {
 		if t, ok := m.image.TopicByID(id); ok {
 			s.topic(t)
 		}
