@@ -35,7 +35,7 @@ type partHistory struct {
 	made    map[string]bool
 	shown   map[kafkaproto.Offset]record // to consumers
 	high    kafkaproto.Offset            // the highest high watermark that a client was shown
-	latest  kafkaproto.Offset            // the highest answer to ListOffsets
+	latest  listed                       // of the latest leader epoch
 	fixed   []record                     // what is committed, by offset from fixedFrom on
 	from    kafkaproto.Offset
 	probed  map[*life]kafkaproto.Offset // up to where a replica was compared
@@ -259,18 +259,20 @@ func (c *checks) outOfRange(id kafkaproto.TopicPartition, from kafkaproto.Offset
 	}
 }
 
-func (c *checks) latestKnown(id kafkaproto.TopicPartition) kafkaproto.Offset {
-	return c.part(id).latest
-}
+// latestKnown is the answer to ListOffsets of the latest leader epoch that anybody has got.
+func (c *checks) latestKnown(id kafkaproto.TopicPartition) listed { return c.part(id).latest }
 
-// latest takes an answer to ListOffsets; known is the highest that anybody had been told when the question was asked.
-func (c *checks) latest(id kafkaproto.TopicPartition, at, known kafkaproto.Offset, who string) {
+// latest takes an answer to ListOffsets; known is what the latest leader had said when the question was asked. A leader of
+// an earlier epoch, which knows nothing of its successor, may be behind.
+func (c *checks) latest(id kafkaproto.TopicPartition, a, known listed, who string) {
 	h := c.part(id)
-	if at < known && h.excused == "" {
-		c.fail("%s: the latest offset goes back from %d to %d, told to %s", c.s.name(id), known, at, who)
+	if a.epoch >= known.epoch && a.offset < known.offset && h.excused == "" {
+		c.fail("%s: the latest offset goes back from %d in epoch %d to %d in epoch %d, told to %s", c.s.name(id), known.offset, known.epoch, a.offset, a.epoch, who)
 	}
-	h.latest = max(h.latest, at)
-	h.high = max(h.high, at)
+	if a.epoch > h.latest.epoch || a.epoch == h.latest.epoch && a.offset > h.latest.offset {
+		h.latest = a
+	}
+	h.high = max(h.high, a.offset)
 }
 
 // leads notes that a process leads in an epoch.

@@ -108,7 +108,7 @@ func (c *checks) durable() {
 
 func (c *checks) durableOn(n *node, highs map[kafkaproto.TopicPartition]kafkaproto.Offset) {
 	d := n.disk.clone(true, 0, dice{c.s, streamCheck, n.id})
-	d.gone = true // nothing takes time
+	d.gone, d.full = true, false // nothing takes time
 	e, done, err := openAside(d)
 	if err != nil {
 		if n.lives > 0 && n.life != nil && n.life.serving {
@@ -122,7 +122,7 @@ func (c *checks) durableOn(n *node, highs map[kafkaproto.TopicPartition]kafkapro
 		if !ok || !slices.Contains(c.s.known(id).ISR, n.id) {
 			continue
 		}
-		end := kafkaproto.Offset(-1)
+		end := kafkaproto.Offset(0)
 		if l, ok := e.Log(id); ok {
 			end = l.Ends().Written
 		}

@@ -14,7 +14,10 @@ type client struct {
 	s     *Sim
 	name  string
 	image *controller.Image // nil: none yet
-	asks  bool              // for metadata, now
+	// epochs are the latest leader epochs that were heard of. Word of an earlier one is not believed, as clients since
+	// KIP-320 do not: a broker that is cut off knows no better.
+	epochs map[kafkaproto.TopicPartition]kafkaproto.LeaderEpoch
+	asks   bool // for metadata, now
 }
 
 // requestTimeout is how long a client waits for an answer before it hangs up.
@@ -59,16 +62,20 @@ func (c *client) refresh(done func()) {
 	})
 }
 
-// leader is who leads a partition as far as the client knows; 0 if it doesn't.
-func (c *client) leader(id kafkaproto.TopicPartition) int32 {
+// leader is who leads a partition as far as the client knows, and in which epoch; 0 if it doesn't.
+func (c *client) leader(id kafkaproto.TopicPartition) (int32, kafkaproto.LeaderEpoch) {
 	if c.image == nil {
-		return 0
+		return 0, 0
 	}
 	p, ok := c.image.Partition(id)
-	if !ok || p.Leader < 0 {
-		return 0
+	if !ok || p.Leader < 0 || p.LeaderEpoch < c.epochs[id] {
+		return 0, 0
 	}
-	return p.Leader
+	if c.epochs == nil {
+		c.epochs = map[kafkaproto.TopicPartition]kafkaproto.LeaderEpoch{}
+	}
+	c.epochs[id] = p.LeaderEpoch
+	return p.Leader, p.LeaderEpoch
 }
 
 // The brokers' side.
@@ -95,14 +102,14 @@ type fetched struct {
 }
 
 // consume reads for a consumer.
-func (l *life) consume(id kafkaproto.TopicPartition, from kafkaproto.Offset, reply func(any)) {
+func (l *life) consume(id kafkaproto.TopicPartition, epoch kafkaproto.LeaderEpoch, from kafkaproto.Offset, reply func(any)) {
 	p, err := l.manager.Partition(id)
 	if err != nil {
 		reply(fetched{err: err})
 		return
 	}
 	res := p.Read(partition.ReadRequest{
-		Offset: from, MaxBytes: 64 << 10, MinOneBatch: true, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1, ReplicaID: -1, FlushedEnd: -1,
+		Offset: from, MaxBytes: 64 << 10, MinOneBatch: true, CurrentLeaderEpoch: epoch, LastFetchedEpoch: -1, ReplicaID: -1, FlushedEnd: -1,
 	})
 	if res.Err != nil {
 		reply(fetched{err: res.Err})
@@ -117,16 +124,17 @@ func (l *life) consume(id kafkaproto.TopicPartition, from kafkaproto.Offset, rep
 type listed struct {
 	err    error
 	offset kafkaproto.Offset
+	epoch  kafkaproto.LeaderEpoch // of the leader that answers
 }
 
-func (l *life) latest(id kafkaproto.TopicPartition, reply func(any)) {
+func (l *life) latest(id kafkaproto.TopicPartition, epoch kafkaproto.LeaderEpoch, reply func(any)) {
 	p, err := l.manager.Partition(id)
 	if err != nil {
 		reply(listed{err: err})
 		return
 	}
-	r, err := p.ListOffset(partition.ListRequest{Timestamp: partition.LatestTimestamp, CurrentLeaderEpoch: -1})
-	reply(listed{err, r.Offset})
+	r, err := p.ListOffset(partition.ListRequest{Timestamp: partition.LatestTimestamp, CurrentLeaderEpoch: epoch})
+	reply(listed{err, r.Offset, r.LeaderEpoch})
 }
 
 // coordinate gives a group's request to its coordinator here.

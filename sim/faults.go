@@ -120,7 +120,7 @@ func (s *Sim) strike(f fault) {
 	case faultSlowLink, faultDrop, faultSlowDisk, faultFullDisk:
 		s.hamper(f, n, d, last)
 	case faultClockJump:
-		n.jump += d.between(-time.Hour, time.Hour)
+		n.jump = d.between(-50*time.Minute, 50*time.Minute)
 		s.note("fault", "the wall clock of node %d jumps to %v", n.id, n.jump)
 		if n.life != nil {
 			n.life.clock.jump = n.jump

@@ -56,7 +56,7 @@ func (s *Sim) addGroups() {
 
 // coordinator asks the group's coordinator for something.
 func (m *member) coordinator(input any, patience time.Duration, done func(any, error)) {
-	to := m.leader(kafkaproto.TopicPartition{Topic: m.s.offsets, Partition: kafkaproto.PartitionID(m.g.shard)})
+	to, _ := m.leader(kafkaproto.TopicPartition{Topic: m.s.offsets, Partition: kafkaproto.PartitionID(m.g.shard)})
 	if to == 0 {
 		m.refresh(func() { done(nil, errNet) })
 		return
@@ -292,16 +292,16 @@ func (m *member) commit(done func()) {
 // poll reads a partition again and again.
 func (m *member) poll(joins int, id kafkaproto.TopicPartition) {
 	m.again(joins, "member polls", 30*time.Millisecond, 250*time.Millisecond, func() {
-		to := m.leader(id)
+		to, epoch := m.leader(id)
 		if to == 0 {
 			m.refresh(func() { m.poll(joins, id) })
 			return
 		}
 		if m.dice().percent(10) {
-			m.list(id, to)
+			m.list(id, to, epoch)
 		}
 		from := m.positions[id]
-		m.ask(to, "/fetch", requestTimeout, func(l *life, reply func(any)) { l.consume(id, from, reply) }, func(v any, err error) {
+		m.ask(to, "/fetch", requestTimeout, func(l *life, reply func(any)) { l.consume(id, epoch, from, reply) }, func(v any, err error) {
 			if m.joins != joins || m.dead {
 				return
 			}
@@ -341,11 +341,11 @@ func (m *member) took(id kafkaproto.TopicPartition, from kafkaproto.Offset, f fe
 }
 
 // list asks for the latest offset, which must never go back.
-func (m *member) list(id kafkaproto.TopicPartition, to int32) {
+func (m *member) list(id kafkaproto.TopicPartition, to int32, epoch kafkaproto.LeaderEpoch) {
 	known := m.s.check.latestKnown(id)
-	m.ask(to, "/list", requestTimeout, func(l *life, reply func(any)) { l.latest(id, reply) }, func(v any, err error) {
+	m.ask(to, "/list", requestTimeout, func(l *life, reply func(any)) { l.latest(id, epoch, reply) }, func(v any, err error) {
 		if a, ok := v.(listed); ok && err == nil && a.err == nil {
-			m.s.check.latest(id, a.offset, known, m.name)
+			m.s.check.latest(id, a, known, m.name)
 		}
 	})
 }

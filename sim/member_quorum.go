@@ -162,9 +162,9 @@ func (l *life) try(cmd controller.Command, tries int, done func(any, error)) {
 			})
 		}
 	}
-	lane := "quorum"
+	lane := laneQuorum
 	if _, ok := cmd.(controller.BrokerHeartbeat); ok {
-		lane = "alive"
+		lane = laneAlive
 	}
 	l.submits = append(slices.DeleteFunc(l.submits, func(c *submitted) bool { return c.over }), c)
 	l.s.ask(l.n.id, l.leader, lane, func(at *life, reply func(any)) { l.s.quorum.receive(at, cmd, reply) }, func(answer any, err error) {

@@ -197,7 +197,8 @@ func (s *Sim) ask(from, to int32, lane string, handle func(l *life, reply func(a
 	n := s.node(to)
 	life := n.life
 	s.net.send(r.c, func() {
-		if n.powered && (n.life == nil || n.life != life) { // nobody listens, or nobody knows this connection
+		refused := n.life == nil || n.life != life || !n.life.listens(lane)
+		if n.powered && refused { // nobody listens, or nobody knows this connection
 			s.net.send(conn{to, from, lane}, lost, lost)
 			return
 		}
@@ -209,6 +210,18 @@ func (s *Sim) ask(from, to int32, lane string, handle func(l *life, reply func(a
 	}, lost)
 	return r
 }
+
+// listens says whether a process takes requests: those to its part of the quorum from when its directory is open, all others
+// when it serves.
+func (l *life) listens(lane string) bool {
+	return l.serving || l.engine != nil && (lane == laneQuorum || lane == laneAlive)
+}
+
+// The lanes of commands to the controller.
+const (
+	laneQuorum = "quorum"
+	laneAlive  = "alive"
+)
 
 // deliver gives a request to a node, when that is not paused.
 func (s *Sim) deliver(l *life, r *rpc, handle func(l *life, reply func(any))) {

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -113,7 +115,7 @@ func (n *node) name() string { return "node" + string(rune('0'+n.id)) }
 func (l *life) run(d *disk) {
 	if err := l.open(d); err != nil {
 		l.s.after(0, &event{life: l, what: "start failed", do: func() {
-			l.s.check.fail("%s can't start: %v", l.n.name(), err)
+			l.startFailed(err)
 		}})
 	} else {
 		l.s.after(0, &event{owner: l.n, life: l, what: "opened", do: l.register})
@@ -129,6 +131,18 @@ func (l *life) run(d *disk) {
 		_ = l.dir.Close()
 	}
 	l.s.after(0, &event{life: l, what: "stopped", do: l.stopped})
+}
+
+// startFailed ends a process that could not open its directory. On a full disk that may be: it is started again, as a
+// service manager does.
+func (l *life) startFailed(err error) {
+	if !errors.Is(err, syscall.ENOSPC) {
+		l.s.check.fail("%s can't start: %v", l.n.name(), err)
+		return
+	}
+	l.s.note(l.n.name(), "can't start: %v", err)
+	l.n.kill(false)
+	l.s.later(time.Second, "restart", l.n.start)
 }
 
 func (l *life) open(d *disk) (err error) {

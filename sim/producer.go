@@ -94,9 +94,10 @@ func (l *sendLane) send() {
 	if l.p.idempotent {
 		most = mostUnacked
 	}
-	for i := 0; i < len(l.waiting) && !l.draining && !l.paused && l.inFlight < most; i++ {
+	// A broker remembers the last five batches of a producer, so none is sent that is further from the first open one.
+	for i := 0; i < min(len(l.waiting), most) && !l.draining && !l.paused; i++ {
 		if b := l.waiting[i]; !b.flying && !b.acked {
-			to := l.p.leader(l.id)
+			to, _ := l.p.leader(l.id)
 			if to == 0 {
 				l.pause()
 				return

@@ -38,7 +38,7 @@ func Run(o Options) Result {
 	procs := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(procs)
 	s := &Sim{plan: makePlan(o), quiet: quietSample(), counts: map[streamKey]uint64{}}
-	s.trace = trace{hash: fnvOffset, most: 400, full: o.Trace}
+	s.trace = trace{hash: fnvOffset, most: 600, full: o.Trace}
 	s.check.init(s)
 	s.net.init(s)
 	s.nodes = []*node{nil}
