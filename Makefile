@@ -8,6 +8,9 @@ BIN      := $(CURDIR)/bin/streambus
 FUZZTIME ?= 10s
 BENCH    ?= .
 ARGS     ?=
+SEED     ?= 0
+N        ?= 50
+SIMARGS  ?=
 
 .PHONY: help
 help: ## List the targets
@@ -58,6 +61,10 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	    go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
 	  done; \
 	done
+
+.PHONY: sim
+sim: ## Run N seeds of the simulated cluster from SEED on (a random one), see docs/HACKING.md
+	go test ./sim -count=1 -timeout=0 -run='^TestManySeeds$$' -args -seed=$(SEED) -n=$(N) $(SIMARGS)
 
 .PHONY: bench
 bench: ## Run the benchmarks that live beside the code (BENCH=regexp)

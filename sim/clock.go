@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -13,8 +14,8 @@ type nodeClock struct {
 	s     *Sim
 	n     *node
 	life  *life
-	drift float64       // local nanoseconds in a nanosecond of the simulator
-	jump  time.Duration // by which the wall clock is off
+	drift float64      // local nanoseconds in a nanosecond of the simulator
+	jump  atomic.Int64 // nanoseconds by which the wall clock is off
 }
 
 // startOfTime is what clocks show when a run begins.
@@ -49,7 +50,7 @@ func (c *nodeClock) local() int64 { return int64(float64(c.s.now())*c.drift) + 1
 // Now is as env.Clock says.
 func (c *nodeClock) Now() time.Time {
 	at := c.local()
-	return makeTime(startOfTime*1e9+at+int64(c.jump), at)
+	return makeTime(startOfTime*1e9+at+c.jump.Load(), at)
 }
 
 // AfterFunc is as env.Clock says.

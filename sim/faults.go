@@ -123,7 +123,7 @@ func (s *Sim) strike(f fault) {
 		n.jump = d.between(-50*time.Minute, 50*time.Minute)
 		s.note("fault", "the wall clock of node %d jumps to %v", n.id, n.jump)
 		if n.life != nil {
-			n.life.clock.jump = n.jump
+			n.life.clock.jump.Store(int64(n.jump))
 		}
 	case faultElection:
 		s.note("fault", "the controllers elect")

@@ -214,7 +214,7 @@ func (s *Sim) ask(from, to int32, lane string, handle func(l *life, reply func(a
 // listens says whether a process takes requests: those to its part of the quorum from when its directory is open, all others
 // when it serves.
 func (l *life) listens(lane string) bool {
-	return l.serving || l.engine != nil && (lane == laneQuorum || lane == laneAlive)
+	return l.serving || l.opened && (lane == laneQuorum || lane == laneAlive)
 }
 
 // The lanes of commands to the controller.

@@ -48,6 +48,7 @@ type life struct {
 	fetches *fetchServer
 	clean   bool
 	epoch   int64
+	opened  bool          // the directory is open
 	serving bool          // registered and unfenced once
 	ended   chan struct{} // closed when the process is to end
 	closed  bool          // ended is
@@ -101,7 +102,8 @@ func (n *node) start() {
 	n.lives++
 	n.powered = true
 	l := &life{s: n.s, n: n, no: n.lives, alive: true, ended: make(chan struct{}), asked: map[*rpc]bool{}, imagesCame: make(chan struct{}, 1), first: true}
-	l.clock = &nodeClock{s: n.s, n: n, life: l, drift: n.drift, jump: n.jump}
+	l.clock = &nodeClock{s: n.s, n: n, life: l, drift: n.drift}
+	l.clock.jump.Store(int64(n.jump))
 	l.image = controller.NewImage()
 	l.lease.Store(&time.Time{})
 	n.life = l
@@ -184,6 +186,7 @@ func (s *Sim) fromInside(format string, args ...any) {
 
 // register makes the process known, has it see the metadata, and then lets it serve: what node does at its start.
 func (l *life) register() {
+	l.opened = true
 	c := controller.RegisterBroker{ID: l.n.id, Clean: l.clean || l.s.plan.policy == always}
 	c.Incarnation[0], c.Incarnation[1], c.Incarnation[2] = byte(l.n.id), byte(l.no), 1
 	id := l.dir.ID()

@@ -152,7 +152,9 @@ func (s *Sim) fire(e *event) {
 		return
 	}
 	s.steps++
+	s.mu.Lock()
 	s.trace.step(s.now(), e)
+	s.mu.Unlock()
 	e.do()
 	s.settle()
 }
