@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/streambus/streambus/internal/env"
 )
 
@@ -21,9 +19,9 @@ import (
 // part of it, the index, stands on a file system in memory of its own and takes no time: it is a function of the WAL's files,
 // and its goroutines are not to order a run's events.
 type disk struct {
-	s     *Sim
-	n     *node
-	index *env.MemFS
+	*env.MemFS // the index, and what VFS gives to Pebble
+	s          *Sim
+	n          *node
 
 	mu     sync.Mutex
 	files  map[string]*inode // names as the kernel has them
@@ -52,7 +50,7 @@ const (
 
 func newDisk(s *Sim, n *node) *disk {
 	return &disk{
-		s: s, n: n, index: env.NewMem(), files: map[string]*inode{}, synced: map[string]*inode{}, locks: map[string]bool{},
+		MemFS: env.NewMem(), s: s, n: n, files: map[string]*inode{}, synced: map[string]*inode{}, locks: map[string]bool{},
 		ops: map[*diskOp]bool{},
 	}
 }
@@ -165,7 +163,7 @@ func (d *disk) clone(power bool, kept int, r dice) *disk {
 	if power && kept < 50 {
 		left = 0
 	}
-	c.index = d.index.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: left, RNG: newRand(r)})
+	c.MemFS = d.MemFS.Crash(left, newRand(r))
 	names := make([]string, 0, len(d.files))
 	for name := range d.files {
 		names = append(names, name)
@@ -270,13 +268,10 @@ func notThere(op, name string) error { return &os.PathError{Op: op, Path: name, 
 
 var errFull = &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
 
-// VFS is as env.FS says: the index's file system.
-func (d *disk) VFS() vfs.FS { return d.index.VFS() }
-
 // Create is as env.FS says.
 func (d *disk) Create(name string) (env.File, error) {
 	if inIndex(name) {
-		return d.index.Create(name)
+		return d.MemFS.Create(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -294,7 +289,7 @@ func (d *disk) Create(name string) (env.File, error) {
 // OpenReadWrite is as env.FS says.
 func (d *disk) OpenReadWrite(name string) (env.File, error) {
 	if inIndex(name) {
-		return d.index.OpenReadWrite(name)
+		return d.MemFS.OpenReadWrite(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -311,7 +306,7 @@ func (d *disk) Open(name string) (env.File, error) { return d.OpenReadWrite(name
 // ReadFile is as env.FS says.
 func (d *disk) ReadFile(name string) ([]byte, error) {
 	if inIndex(name) {
-		return d.index.ReadFile(name)
+		return d.MemFS.ReadFile(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -325,7 +320,7 @@ func (d *disk) ReadFile(name string) ([]byte, error) {
 // WriteFileAtomic is as env.FS says. It takes no time.
 func (d *disk) WriteFileAtomic(name string, data []byte) error {
 	if inIndex(name) {
-		return d.index.WriteFileAtomic(name, data)
+		return d.MemFS.WriteFileAtomic(name, data)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -335,12 +330,12 @@ func (d *disk) WriteFileAtomic(name string, data []byte) error {
 }
 
 // MkdirAll is as env.FS says; directories are durable at once.
-func (d *disk) MkdirAll(dir string) error { return d.index.MkdirAll(dir) }
+func (d *disk) MkdirAll(dir string) error { return d.MemFS.MkdirAll(dir) }
 
 // List is as env.FS says.
 func (d *disk) List(dir string) ([]string, error) {
 	if inIndex(dir) {
-		return d.index.List(dir)
+		return d.MemFS.List(dir)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -357,7 +352,7 @@ func (d *disk) List(dir string) ([]string, error) {
 // Size is as env.FS says.
 func (d *disk) Size(name string) (int64, error) {
 	if inIndex(name) {
-		return d.index.Size(name)
+		return d.MemFS.Size(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -371,7 +366,7 @@ func (d *disk) Size(name string) (int64, error) {
 // Remove is as env.FS says.
 func (d *disk) Remove(name string) error {
 	if inIndex(name) {
-		return d.index.Remove(name)
+		return d.MemFS.Remove(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -385,7 +380,7 @@ func (d *disk) Remove(name string) error {
 // RemoveAll is as env.FS says; only the index is ever removed as a whole.
 func (d *disk) RemoveAll(name string) error {
 	if inIndex(name) {
-		return d.index.RemoveAll(name)
+		return d.MemFS.RemoveAll(name)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -403,7 +398,7 @@ func (d *disk) Rename(oldName, newName string) error {
 		return errors.ErrUnsupported
 	}
 	if inIndex(oldName) {
-		return d.index.Rename(oldName, newName)
+		return d.MemFS.Rename(oldName, newName)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -437,7 +432,7 @@ func (d *disk) SyncDir(dir string) error {
 	d.mu.Lock()
 	apply()
 	d.mu.Unlock()
-	return d.index.SyncDir(dir)
+	return d.MemFS.SyncDir(dir)
 }
 
 // Lock is as env.FS says.

@@ -3,6 +3,7 @@ package env
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,11 @@ func (m *MemFS) CrashClone(cfg vfs.CrashCloneCfg) *MemFS {
 	m.linking.Lock()
 	defer m.linking.Unlock()
 	return wrapMem(m.mem.CrashClone(cfg))
+}
+
+// Crash is CrashClone in which each block and each directory entry that was not synced survives in kept of a hundred cases.
+func (m *MemFS) Crash(kept int, rng *rand.Rand) *MemFS {
+	return m.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng})
 }
 
 // SetUsage sets what Usage answers.
