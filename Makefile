@@ -66,6 +66,10 @@ fuzz: ## Run every fuzz target for FUZZTIME
 sim: ## Run N seeds of the simulated cluster from SEED on (a random one), see docs/HACKING.md
 	go test ./sim -count=1 -timeout=0 -run='^TestManySeeds$$' -args -seed=$(SEED) -n=$(N) $(SIMARGS)
 
+.PHONY: sim-bugs
+sim-bugs: ## Plant known bugs one after the other and see that the simulated cluster finds each
+	go test -tags=plantedbugs ./sim -count=1 -timeout=0 -run='^TestPlantedBugsAreFound$$'
+
 .PHONY: bench
 bench: ## Run the benchmarks that live beside the code (BENCH=regexp)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...

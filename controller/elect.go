@@ -3,6 +3,8 @@ package controller
 import (
 	"slices"
 	"strconv"
+
+	"github.com/streambus/streambus/internal/planted"
 )
 
 // election computes what becomes of partitions when what is known about one broker changes: it leaves, comes back under a
@@ -98,7 +100,7 @@ func (e election) next(p *Partition, rules topicRules) *Partition {
 			n.ELR = nil // it may acknowledge from here on what those in the ELR lack
 		}
 	}
-	restarted := e.returning != NoLeader && n.Leader == e.returning
+	restarted := e.returning != NoLeader && n.Leader == e.returning && !planted.Is(planted.EpochReused)
 	if n.Leader != p.Leader || restarted {
 		n.LeaderEpoch++
 	} else if slices.Equal(n.ISR, p.ISR) && slices.Equal(n.ELR, p.ELR) && slices.Equal(n.LastKnownELR, p.LastKnownELR) {

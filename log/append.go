@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -143,7 +144,7 @@ func (l *Log) enqueue(a *Append) (Appended, error) {
 		return Appended{}, err
 	}
 	l.next = next
-	l.assign(a.Data)
+	l.assign(a.Data, a.Follower)
 	return r, nil
 }
 
@@ -182,7 +183,7 @@ func (l *Log) stamp(a *Append, items []item) ([]item, offset) {
 }
 
 // assign takes the batches into what later appends are checked against.
-func (l *Log) assign(data []byte) {
+func (l *Log) assign(data []byte, follower bool) {
 	for len(data) > 0 {
 		b, rest, err := kafkaproto.NextBatch(data)
 		if err != nil {
@@ -194,7 +195,9 @@ func (l *Log) assign(data []byte) {
 		}
 		p := l.state.producers.get(b.ProducerID())
 		i := infoOf(b, b.BaseOffset(), b.LastOffset())
-		p.assigned.update(&i)
+		if !follower || !planted.Is(planted.ProducersForgotten) {
+			p.assigned.update(&i)
+		}
 		p.inFlight++
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
@@ -100,6 +101,9 @@ const leastBackoff = 20 * time.Millisecond
 // localLog is what a follower has to know of its log, which nobody else changes while it asks.
 func (p *Partition) localLog() replication.LocalLog {
 	ends := p.log.Ends()
+	if planted.Is(planted.FollowerTellsEarly) {
+		ends.Written, ends.Flushed = ends.Next, ends.Next
+	}
 	return replication.LocalLog{
 		Ends:  replication.Ends{Written: ends.Written, Flushed: min(ends.Flushed, ends.Written)},
 		Start: ends.Start, LastEpoch: p.log.LastRecordEpoch(),

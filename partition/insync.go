@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/replication"
 )
@@ -132,6 +133,9 @@ func (p *Partition) proposeNow(now time.Time) bool {
 	if _, due := s.isr.Propose(v); !due {
 		return false
 	}
+	if planted.Is(planted.ShrinksAlone) {
+		p.leader.Assign(replication.Assignment{Epoch: p.leader.Epoch(), Replicas: s.replicas, ISR: ids(s.isr.Pending().ISR)})
+	}
 	moved := p.leader.Hold(s.isr.Counted(v))
 	p.enqueueProposal()
 	return moved
@@ -190,4 +194,12 @@ func (p *Partition) decided(asked replication.Proposal, d replication.Decided, e
 		p.enqueueProposal()
 	}
 	p.unlockAndTell(moved)
+}
+
+// ids is of planted.ShrinksAlone.
+func ids(members []replication.ISRMember) (out []int32) {
+	for _, m := range members {
+		out = append(out, m.ID)
+	}
+	return out
 }

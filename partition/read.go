@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
@@ -169,7 +170,7 @@ func (p *Partition) position(r *ReadRequest, ends log.Ends) (*replication.EpochE
 
 // diverging compares the reader's last epoch with the log's (KIP-595).
 func (p *Partition) diverging(r *ReadRequest) (*replication.EpochEnd, error) {
-	if r.LastFetchedEpoch < 0 {
+	if r.LastFetchedEpoch < 0 || planted.Is(planted.NoDivergence) {
 		return nil, nil
 	}
 	mine := p.endOfEpoch(r.LastFetchedEpoch)

@@ -1,6 +1,9 @@
 package replication
 
-import "github.com/streambus/streambus/kafkaproto"
+import (
+	"github.com/streambus/streambus/internal/planted"
+	"github.com/streambus/streambus/kafkaproto"
+)
 
 // The values of a produce request's acks.
 const (
@@ -31,6 +34,9 @@ func (l *Leader) Admit(acks int16) error {
 // asked for durability is not answered until the record is durable.
 func (l *Leader) Target(acks int16) kafkaproto.Offset {
 	if acks == AcksAll {
+		if planted.Is(planted.AcksBeforeFlush) {
+			return l.lowestWritten()
+		}
 		return min(l.high, l.held)
 	}
 	return l.End()
@@ -43,4 +49,12 @@ func (l *Leader) Outcome(acks int16) error {
 		return kafkaproto.ErrNotEnoughReplicasAfterAppend
 	}
 	return nil
+}
+
+// lowestWritten is of planted.AcksBeforeFlush.
+func (l *Leader) lowestWritten() kafkaproto.Offset {
+	durable := l.rules.Durable
+	l.rules.Durable = false
+	defer func() { l.rules.Durable = durable }()
+	return l.lowest(true)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -155,6 +156,9 @@ func (t *tracked) eligible(v View) bool {
 // reached says whether a replica holds all that is committed: the high watermark and what earlier epochs may have
 // committed. Under `always` it holds what is flushed, else joining would put the high watermark above its flushed end.
 func (t *tracked) reached(v View) bool {
+	if planted.Is(planted.JoinsBehind) {
+		return !t.fetched.IsZero()
+	}
 	held := t.ends.Written
 	if v.Durable {
 		held = t.ends.Flushed

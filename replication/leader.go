@@ -3,6 +3,7 @@ package replication
 import (
 	"slices"
 
+	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -137,7 +138,7 @@ func (l *Leader) EpochStart() kafkaproto.Offset { return l.epochStart }
 
 // CaughtUp says whether the high watermark has reached the start of the epoch. Until then an earlier leader may have
 // shown a higher one, so "latest" can't be answered (OFFSET_NOT_AVAILABLE, KIP-207).
-func (l *Leader) CaughtUp() bool { return l.high >= l.epochStart }
+func (l *Leader) CaughtUp() bool { return l.high >= l.epochStart || planted.Is(planted.LatestTooEarly) }
 
 // Follows says whether id is a replica of the partition other than the leader.
 func (l *Leader) Follows(id int32) bool { return id != l.self && l.find(id) != nil }
@@ -151,7 +152,7 @@ func (l *Leader) End() kafkaproto.Offset {
 }
 
 func (l *Leader) counts(e Ends) kafkaproto.Offset {
-	if l.rules.Durable {
+	if l.rules.Durable && !planted.Is(planted.HighFromWritten) {
 		return e.Flushed
 	}
 	return e.Written

@@ -32,6 +32,7 @@ type sendLane struct {
 	inFlight int
 	draining bool // something failed: nothing is sent until nothing is on its way
 	paused   bool
+	ended    bool
 	made     int   // records
 	sequence int32 // of the next record
 }
@@ -72,7 +73,7 @@ func (p *producer) produce() {
 	d := p.dice()
 	p.s.later(d.between(p.pace/4, p.pace*7/4), "produce", p.produce)
 	l := p.lanes[d.below(len(p.lanes))]
-	if len(l.waiting) >= 4*mostUnacked {
+	if l.ended || len(l.waiting) >= 4*mostUnacked {
 		return
 	}
 	b := &outBatch{sequence: l.sequence}
@@ -157,6 +158,9 @@ func (l *sendLane) build(b *outBatch) ([]byte, error) {
 // answered takes the end of an attempt.
 func (l *sendLane) answered(b *outBatch, to int32, base kafkaproto.Offset, err error) {
 	c := &l.p.s.check
+	if l.ended {
+		return
+	}
 	if err == nil {
 		b.acked = true
 		c.acked(l.id, l.p, base, b.values)
@@ -191,8 +195,7 @@ func (l *sendLane) failed(b *outBatch, err error) {
 	for _, bad := range []error{kafkaproto.ErrOutOfOrderSequenceNumber, kafkaproto.ErrUnknownProducerID, kafkaproto.ErrInvalidProducerEpoch, kafkaproto.ErrDuplicateSequenceNumber} {
 		if errors.Is(err, bad) {
 			l.p.s.check.producerRefused(l.id, l.p, b, err)
-			// As a client does that goes on: a new sequence is not modelled, so the lane ends here.
-			l.waiting, l.made, l.paused = nil, 1<<30, true
+			l.waiting, l.ended = nil, true // a client would begin a new epoch; here nothing more is sent
 			return
 		}
 	}
