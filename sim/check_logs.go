@@ -82,9 +82,12 @@ func describe(r record) string {
 }
 
 // durable opens each disk as a power cut at this moment would leave it at worst, and compares: under `always` no high
-// watermark is above what a member of the ISR has flushed.
-func (c *checks) durable() {
-	highs := map[kafkaproto.TopicPartition]kafkaproto.Offset{}
+// watermark, and no acknowledgement, is above what a member of the ISR has flushed. highs are ends that were acknowledged at
+// this moment, if any.
+func (c *checks) durable(highs map[kafkaproto.TopicPartition]kafkaproto.Offset) {
+	if highs == nil {
+		highs = map[kafkaproto.TopicPartition]kafkaproto.Offset{}
+	}
 	for _, id := range c.all() {
 		if c.part(id).rules.policy != always {
 			continue
@@ -93,7 +96,7 @@ func (c *checks) durable() {
 		if n := c.s.node(known.Leader); n != nil && n.life != nil && n.life.serving && !n.life.closed {
 			if p, err := n.life.manager.Partition(id); err == nil {
 				if st := p.Status(); st.Leading && st.LeaderEpoch == known.LeaderEpoch {
-					highs[id] = st.HighWatermark
+					highs[id] = max(highs[id], st.HighWatermark)
 				}
 			}
 		}
@@ -127,7 +130,7 @@ func (c *checks) durableOn(n *node, highs map[kafkaproto.TopicPartition]kafkapro
 			end = l.Ends().Written
 		}
 		if end < high && c.part(id).excused == "" {
-			c.fail("%s: the high watermark is %d, but node %d of the ISR %v has only %d on its disk", c.s.name(id), high, n.id, c.s.known(id).ISR, end)
+			c.fail("%s: the high watermark, or what was acknowledged, is %d, but node %d of the ISR %v has only %d on its disk", c.s.name(id), high, n.id, c.s.known(id).ISR, end)
 		}
 	}
 }

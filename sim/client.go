@@ -7,6 +7,7 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
+	"github.com/streambus/streambus/replication"
 )
 
 // client is what every producer and group member has: the metadata as some broker told it, and a patience.
@@ -89,8 +90,25 @@ func (l *life) produce(id kafkaproto.TopicPartition, records []byte, acks int16,
 	}
 	go p.Append(partition.AppendRequest{
 		Records: records, Acks: acks, Timeout: 3 * time.Second, Client: true, Version: 13, CurrentLeaderEpoch: -1,
-		Done: func(r partition.AppendResult) { reply(r) },
+		Done: func(r partition.AppendResult) {
+			reply(r)
+			if r.Err == nil && acks == replication.AcksAll {
+				l.s.after(0, &event{owner: l.n, life: l, what: "acknowledged", do: func() { l.s.acknowledged(l, id, r.BaseOffset) }})
+			}
+		},
 	})
+}
+
+// acknowledged is called when a broker has just said that a record is safe: the worst moment for power to fail, and the best
+// one to look whether it is true.
+func (s *Sim) acknowledged(l *life, id kafkaproto.TopicPartition, base kafkaproto.Offset) {
+	if s.check.part(id).rules.policy == always && (dice{s, streamCheck, 1}).below(250) == 0 {
+		s.check.durable(map[kafkaproto.TopicPartition]kafkaproto.Offset{id: base + 1})
+	}
+	if strike := s.atAck; strike != nil {
+		s.atAck = nil
+		strike(l.n)
+	}
 }
 
 // fetched is what a consumer was told.

@@ -88,7 +88,13 @@ func (s *Sim) scheduleFaults(from, until time.Duration) {
 		s.later(d.between(from, until)-s.now(), "fault", func() { s.strike(s.plan.faults.pick(d)) })
 	}
 	if s.plan.powered {
-		s.later(d.between(from+(until-from)/3, until)-s.now(), "power failure", s.powerFailure)
+		s.later(d.between(from+(until-from)/3, until)-s.now(), "power failure", func() {
+			if d.percent(30) {
+				s.powerFailure()
+			} else {
+				s.atAck = func(*node) { s.powerFailure() }
+			}
+		})
 	}
 }
 
@@ -100,10 +106,10 @@ func (s *Sim) strike(f fault) {
 	s.check.faults++
 	switch f {
 	case faultKill, faultPower:
-		if n.life != nil && !s.tooManyDown() {
-			s.check.powerLost(f == faultPower)
-			n.kill(f == faultPower)
-			s.later(d.latency(20*time.Millisecond, 10*time.Second), "restart", n.start)
+		if d.percent(50) {
+			s.atAck = func(n *node) { s.crash(n, f == faultPower, d) }
+		} else {
+			s.crash(n, f == faultPower, d)
 		}
 	case faultPause:
 		s.pauseFor(n, last)
@@ -133,6 +139,15 @@ func (s *Sim) strike(f fault) {
 			m := s.members[d.below(len(s.members))]
 			m.die(last)
 		}
+	}
+}
+
+// crash kills a process, or cuts its machine's power, and starts it again later.
+func (s *Sim) crash(n *node, power bool, d dice) {
+	if n.life != nil && !s.tooManyDown() {
+		s.check.powerLost(power)
+		n.kill(power)
+		s.later(d.latency(20*time.Millisecond, 10*time.Second), "restart", n.start)
 	}
 }
 
@@ -270,6 +285,7 @@ func (s *Sim) powerFailure() {
 // calm ends all faults: what is cut heals, who is dead starts.
 func (s *Sim) calm() {
 	s.note("fault", "all faults end")
+	s.atAck = nil
 	clear(s.net.cut)
 	clear(s.net.slow)
 	s.net.drop = 0

@@ -87,7 +87,7 @@ func (s *Sim) run() {
 		return
 	}
 	s.runUntil(s.now()+time.Second, nil)
-	s.check.durable()
+	s.check.durable(nil)
 	s.check.final()
 }
 
@@ -148,7 +148,7 @@ func (s *Sim) probeNowAndThen() {
 	s.later(probeTime, "probe", s.probeNowAndThen)
 	s.check.probe()
 	if (dice{s, streamCheck, 0}).percent(10) {
-		s.check.durable()
+		s.check.durable(nil)
 	}
 }
 

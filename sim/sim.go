@@ -34,6 +34,7 @@ type Sim struct {
 	groups    []*group
 	check     checks
 	steps     int
+	atAck     func(*node)        // a fault that waits for the next acknowledgement
 	offsets   kafkaproto.TopicID // of __consumer_offsets
 	stopping  bool               // the workload makes nothing new
 	over      bool
