@@ -37,8 +37,9 @@ const (
 func Run(o Options) Result {
 	procs := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(procs)
-	s := &Sim{plan: makePlan(o), quiet: quietSample(), counts: map[streamKey]uint64{}}
+	s := &Sim{plan: makePlan(o), counts: map[streamKey]uint64{}}
 	s.trace = trace{hash: fnvOffset, most: 600, full: o.Trace}
+	s.watchQuiet()
 	s.check.init(s)
 	s.net.init(s)
 	s.nodes = []*node{nil}

@@ -11,7 +11,8 @@ import (
 
 // alone is a Sim in which nothing happens but what a test does.
 func alone() (*Sim, *node) {
-	s := &Sim{quiet: quietSample(), counts: map[streamKey]uint64{}}
+	s := &Sim{counts: map[streamKey]uint64{}}
+	s.watchQuiet()
 	s.check.init(s)
 	n := &node{s: s, id: 1, drift: 1.0001}
 	n.disk = newDisk(s, n)
