@@ -304,6 +304,14 @@ func (s *Sim) calm() {
 
 // forceElection has another term begin, perhaps under the same leader.
 func (q *quorum) forceElection() {
+	if q.dice().percent(60) {
+		q.atFlight = true
+		return
+	}
+	q.electNow()
+}
+
+func (q *quorum) electNow() {
 	if q.running {
 		return
 	}

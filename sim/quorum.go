@@ -23,9 +23,11 @@ type quorum struct {
 	flight  *round
 	waiting []*command
 	timers  map[string]*event
-	running bool            // an election is on its way
-	forced  bool            // and takes place though the leader is well
-	deadFor map[int32]int64 // brokers whose process is known to be dead: the epoch of the registration that was told
+	running bool // an election is on its way
+	forced  bool // and takes place though the leader is well
+	// atFlight asks for an election when the next batch is on its way: the worst moment.
+	atFlight bool
+	deadFor  map[int32]int64 // brokers whose process is known to be dead: the epoch of the registration that was told
 }
 
 // committed is a batch that took effect.
@@ -177,17 +179,14 @@ func (q *quorum) depose() {
 		return
 	}
 	fail(r.calls, errUnknown)
-	switch d := q.dice(); d.below(3) {
+	switch d := q.dice(); d.below(4) {
 	case 0:
 		q.s.note("quorum", "the batch in flight in term %d is committed late", r.term)
 		q.apply(r.data, r.term)
-	case 1:
-		q.s.later(d.between(time.Millisecond, time.Second), "stale entry", func() {
-			if q.leader == nil {
-				return
-			}
+	case 1, 2:
+		q.s.later(d.latency(time.Millisecond, 5*time.Second), "stale entry", func() {
 			if err := q.apply(r.data, q.term); err == nil {
-				q.s.note("quorum", "a batch of term %d was applied in term %d", r.term, q.term)
+				q.s.check.fail("a batch of the controller that was deposed after term %d took effect in term %d", r.term, q.term)
 			}
 		})
 	}
@@ -289,6 +288,10 @@ func (q *quorum) decide() {
 	r.data = controller.Batch{Epoch: q.term, Base: base, Events: events}.Encode(nil)
 	q.flight = r
 	q.s.later(took, "commit", func() { q.commit(r) })
+	if q.atFlight {
+		q.atFlight = false
+		q.electNow()
+	}
 }
 
 // verified answers a round that changed nothing: only a majority's word that the leader still leads makes it an answer.
