@@ -191,7 +191,7 @@ func (n *Node) register(ctx context.Context) error {
 	n.openGroups()
 	cmd := controller.RegisterBroker{
 		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
-		Clean: (n.clean || n.o.Config.String("log.flush.policy") == "always") && !n.forgot,
+		Clean: (n.clean || partition.Flushes(n.o.Config, n.quorum.Image(), n.set.nodeID)) && !n.forgot,
 	}
 	n.o.Env.Rand.Read(cmd.Incarnation[:])
 	for i, l := range n.set.listeners {

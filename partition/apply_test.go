@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/config"
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -245,4 +246,33 @@ func TestPartitionItselfIsSmall(t *testing.T) {
 		t.Errorf("%d bytes a partition, want at most 1024", per)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// A registration may say that a crash cost nothing only if no topic here is flushed later than it is acknowledged.
+func TestABrokerFlushesOnlyIfAllItsTopicsDo(t *testing.T) {
+	c := startCluster(t, "always")
+	cfg, _, err := config.Load(config.Sources{Set: c.set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, node int32, want bool) {
+		t.Helper()
+		if got := Flushes(cfg, c.image(), node); got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	check("no topics", 1, true)
+	c.topic("orders", 1)
+	c.topic("each", 1, "flush.messages", "1", "flush.ms", "50")
+	check("all flush", 1, true)
+	c.create("later", [][]int32{{2, 3}}, "flush.ms", "50")
+	check("a topic of others", 1, true)
+	check("one flushes later", 2, false)
+	never, _, err := config.Load(config.Sources{Set: []string{"log.flush.policy=never"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Flushes(never, c.image(), 1) {
+		t.Error("a broker that never flushes flushes")
+	}
 }

@@ -2,8 +2,10 @@ package partition
 
 import (
 	"math"
+	"slices"
 
 	"github.com/streambus/streambus/config"
+	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
@@ -46,6 +48,25 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 		t.codec, t.keep = codec, !ok // producer
 	}
 	return t, err
+}
+
+// Flushes says whether everything that a node has acknowledged was flushed before, as far as an image can tell: the broker's
+// policy is `always`, and no topic that it has a replica of says otherwise. If so, a crash costs the node nothing.
+func Flushes(broker *config.Config, image *controller.Image, node int32) bool {
+	policy := flushPolicy(broker)
+	if policy != log.FlushAlways {
+		return false
+	}
+	for t := range image.Topics() {
+		if !slices.ContainsFunc(t.Partitions, func(p *controller.Partition) bool { return hosts(p, node) }) {
+			continue
+		}
+		settings, err := newTopic(t.Name, broker, image.Config(controller.TopicConfig, t.Name), policy)
+		if err != nil || !settings.rules.Durable {
+			return false
+		}
+	}
+	return true
 }
 
 // logConfig maps a topic's configs to the engine's. flush.messages=1 means that each record is flushed before it counts.

@@ -15,7 +15,8 @@ type checks struct {
 	s        *Sim
 	findings []string
 	faults   int
-	powered  int // power losses so far
+	crashes  int // processes that ended without having stopped
+	powered  int // those of them that lost power
 	acks     int // acknowledged records
 	read     int // records that consumers were shown
 	parts    map[kafkaproto.TopicPartition]*partHistory
@@ -117,16 +118,21 @@ func (c *checks) excuse(h *partHistory, why string) {
 	}
 }
 
-// powerLost excuses the partitions whose records need not survive that: under `interval` and `never` a record is in the page
-// cache of the ISR, so one loss is survived where min.insync.replicas is two.
-func (c *checks) powerLost(power bool) {
-	if !power {
+// crashed is told of every process that ends without having stopped, and excuses the partitions whose records need not survive
+// it: under `interval` and `never` a record is in the page cache of the ISR alone. Where min.insync.replicas is two, one loss
+// of power is survived, unless another process has crashed too: what kill -9 has left can't be told from what a power cut has,
+// so of two such brokers neither is trusted, and who led last leads (KIP-966).
+func (c *checks) crashed(power bool) {
+	c.crashes++
+	if power {
+		c.powered++
+	}
+	if c.powered == 0 {
 		return
 	}
-	c.powered++
 	for _, id := range c.all() {
 		h := c.part(id)
-		if h.rules.policy != always && (c.powered > 1 || h.rules.minISR < 2) {
+		if h.rules.policy != always && (c.crashes > 1 || h.rules.minISR < 2) {
 			c.excuse(h, "power was lost without a flush")
 		}
 	}

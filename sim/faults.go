@@ -118,6 +118,7 @@ func (s *Sim) strike(f fault) {
 	case faultKillAll:
 		s.note("fault", "all processes are killed")
 		for _, n := range s.nodes[1:] {
+			s.check.crashed(false)
 			n.kill(false)
 			s.later(d.latency(20*time.Millisecond, 3*time.Second), "restart", n.start)
 		}
@@ -145,7 +146,7 @@ func (s *Sim) strike(f fault) {
 // crash kills a process, or cuts its machine's power, and starts it again later.
 func (s *Sim) crash(n *node, power bool, d dice) {
 	if n.life != nil && !s.tooManyDown() {
-		s.check.powerLost(power)
+		s.check.crashed(power)
 		n.kill(power)
 		s.later(d.latency(20*time.Millisecond, 10*time.Second), "restart", n.start)
 	}
@@ -274,7 +275,7 @@ func (s *Sim) powerFailure() {
 	s.note("fault", "the power fails everywhere")
 	d := dice{s, streamFault, 3}
 	for _, n := range s.nodes[1:] {
-		s.check.powerLost(true)
+		s.check.crashed(true)
 		n.kill(true)
 	}
 	for _, n := range s.nodes[1:] {

@@ -187,7 +187,11 @@ func (s *Sim) fromInside(format string, args ...any) {
 // register makes the process known, has it see the metadata, and then lets it serve: what node does at its start.
 func (l *life) register() {
 	l.opened = true
-	c := controller.RegisterBroker{ID: l.n.id, Clean: l.clean || l.s.plan.policy == always}
+	if l.fed == 0 { // not before the metadata is known, as quorum.WaitReady has it
+		l.s.after(5*time.Millisecond, &event{owner: l.n, life: l, what: "wait for the quorum", do: l.register})
+		return
+	}
+	c := controller.RegisterBroker{ID: l.n.id, Clean: l.clean || partition.Flushes(l.s.plan.config, l.newest(), l.n.id)}
 	c.Incarnation[0], c.Incarnation[1], c.Incarnation[2] = byte(l.n.id), byte(l.no), 1
 	id := l.dir.ID()
 	c.Directories = [][16]byte{id}
@@ -213,6 +217,16 @@ func (l *life) register() {
 			})
 		})
 	})
+}
+
+// newest is the image of the last batch that has come, seen or not.
+func (l *life) newest() *controller.Image {
+	l.queueMu.Lock()
+	defer l.queueMu.Unlock()
+	if n := len(l.images); n > 0 {
+		return l.images[n-1].image
+	}
+	return l.image
 }
 
 // beat sends heartbeats for as long as the process lives.

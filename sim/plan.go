@@ -51,6 +51,7 @@ type plan struct {
 	membersOf     []int // members of each group
 	powered       bool  // all lose power at once, once
 	faults        faultMix
+	script        func(*Sim) // instead of chance, in tests: called when the workload begins
 }
 
 // topicRules are what a topic promises.

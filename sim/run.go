@@ -34,10 +34,13 @@ const (
 
 // Run runs a seed. Nothing else may run in the process meanwhile: there is one processor, and who rests is told by the
 // runtime's count of goroutines that want it.
-func Run(o Options) Result {
+func Run(o Options) Result { return runPlan(o, makePlan(o)) }
+
+// runPlan runs a plan, which tests may have changed.
+func runPlan(o Options, p plan) Result {
 	procs := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(procs)
-	s := &Sim{plan: makePlan(o), counts: map[streamKey]uint64{}}
+	s := &Sim{plan: p, counts: map[streamKey]uint64{}}
 	s.trace = trace{hash: fnvOffset, most: 600, full: o.Trace}
 	s.watchQuiet()
 	s.check.init(s)
@@ -76,7 +79,11 @@ func (s *Sim) run() {
 	s.addGroups()
 	s.probeNowAndThen()
 	began := s.now()
-	s.scheduleFaults(began+time.Second, began+s.plan.length*9/10)
+	if s.plan.script != nil {
+		s.plan.script(s)
+	} else {
+		s.scheduleFaults(began+time.Second, began+s.plan.length*9/10)
+	}
 	s.runUntil(began+s.plan.length, nil)
 	if s.check.failed() {
 		return
