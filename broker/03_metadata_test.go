@@ -233,6 +233,18 @@ func TestMetadataControllerIsAmongItsBrokers(t *testing.T) {
 	}
 }
 
+func TestMetadataNamesNoControllerThatIsAboutToGo(t *testing.T) {
+	b := startServer(t, nil)
+	b.addBroker(2, false, plaintext("two", 9092))
+	self, _ := b.quorum.Image().Broker(1)
+	if _, err := b.quorum.Submit(t.Context(), controller.BrokerHeartbeat{ID: 1, Epoch: self.Epoch, WantShutdown: true}); err != nil {
+		t.Fatal(err)
+	}
+	if resp := ask[*kmsg.MetadataResponse](b.dial(), metadataFor(9)); resp.ControllerID != 2 {
+		t.Errorf("controller %d", resp.ControllerID)
+	}
+}
+
 func TestMetadataTellsWhichReplicasAreOffline(t *testing.T) {
 	b := startServer(t, nil)
 	b.addBroker(2, false, plaintext("two", 9092))

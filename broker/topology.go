@@ -66,18 +66,25 @@ func (t topology) leader(p *controller.Partition) (id int32, noListener bool) {
 }
 
 // controllerID is the broker to send admin requests to. Any broker takes them, so it is the active controller if the
-// client can reach it, else this broker, else any other; -1 if there is none.
+// client can reach it, else this broker, else any other; -1 if there is none. One that is about to go is the last choice.
 func (s *Server) controllerID(t topology) int32 {
-	if id, _, ok := s.quorum.Leader(); ok && t.alive(id) {
+	if id, _, ok := s.quorum.Leader(); ok && t.stays(id) {
 		return id
 	}
-	if t.alive(s.nodeID) {
+	if t.stays(s.nodeID) {
 		return s.nodeID
 	}
+	found := int32(-1)
 	for b := range t.image.Brokers() {
-		if t.alive(b.ID) {
-			return b.ID
+		if t.stays(b.ID) || found < 0 && t.alive(b.ID) {
+			found = b.ID
 		}
 	}
-	return -1
+	return found
+}
+
+// stays says whether a broker is alive and has not said that it stops.
+func (t topology) stays(id int32) bool {
+	b, ok := t.image.Broker(id)
+	return ok && !b.ShuttingDown && t.alive(id)
 }

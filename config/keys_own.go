@@ -7,7 +7,7 @@ var ownKeys = []Key{
 	{Name: "cluster.advertised.listener", Type: String, NoDefault: true, Meaning: Own,
 		Doc: "host:port under which other nodes reach this one's cluster listener. Unset: cluster.listener."},
 	{Name: "cluster.listener", Type: String, Default: "127.0.0.1:9093", Meaning: Own,
-		Doc: "Address for other nodes: raft, events, heartbeats. Set here or as a controller listener in listeners."},
+		Doc: "Address for other nodes: raft, events, heartbeats. Set here or as a controller listener in listeners. A broker alone needs none."},
 	{Name: "log.dirs.reserve.bytes", Type: Long, Default: "-1", Valid: atLeast(-1), Meaning: Own,
 		Doc: "Free bytes of a disk that produce requests may not use. -1: the smaller of 1 GiB and 5%, at least 64 MiB."},
 	{Name: "log.flush.policy", Type: String, Default: "always", Valid: oneOf{"always", "interval", "never"}, Meaning: Own,

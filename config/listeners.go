@@ -38,7 +38,8 @@ func (c *Config) Listeners() ([]Listener, error) {
 }
 
 // ClusterListener returns the listener for other nodes: cluster.listener if it is set, else the first controller
-// listener in listeners, else the default of cluster.listener.
+// listener in listeners, else the default of cluster.listener. A broker that is no controller has no controller listener in
+// Kafka; here the quorum must reach it, so it listens beside its first listener, at a port that the system chooses.
 func (c *Config) ClusterListener() (Listener, error) {
 	if c.Origin("cluster.listener") == OriginDefault {
 		all, err := c.allListeners()
@@ -47,6 +48,10 @@ func (c *Config) ClusterListener() (Listener, error) {
 		}
 		if i := slices.IndexFunc(all, c.isControllerListener); i >= 0 {
 			return all[i], nil
+		}
+		if !slices.Contains(c.List("process.roles"), "controller") {
+			first := all[0]
+			return Listener{Name: "CLUSTER", Protocol: "PLAINTEXT", Host: first.Host, AdvertisedHost: first.AdvertisedHost}, nil
 		}
 	}
 	host, port, err := splitHostPort(c.String("cluster.listener"))

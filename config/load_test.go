@@ -250,6 +250,19 @@ func TestComposeEnvironmentOfApachesImage(t *testing.T) {
 	}
 }
 
+func TestBrokerAloneIsReachedByTheQuorumBesideItsListener(t *testing.T) {
+	file := "process.roles=broker\nnode.id=4\ncontroller.quorum.voters=1@a:9093\ncontroller.listener.names=CONTROLLER\n" +
+		"listeners=PLAINTEXT://:9092\nadvertised.listeners=PLAINTEXT://d.example.com:9092\n"
+	c := load(t, Sources{File: file})
+	if l, err := c.ClusterListener(); err != nil || l.Addr() != ":0" || l.AdvertisedHost != "d.example.com" || l.AdvertisedPort != 0 {
+		t.Error(l, err)
+	}
+	c = load(t, Sources{File: file + "cluster.listener=10.0.0.4:9093\n"})
+	if l, err := c.ClusterListener(); err != nil || l.Addr() != "10.0.0.4:9093" || l.AdvertisedHost != "10.0.0.4" {
+		t.Error(l, err)
+	}
+}
+
 func TestControllerAloneNeedsNoClientListener(t *testing.T) {
 	c := load(t, Sources{File: "process.roles=controller\nlisteners=CONTROLLER://:9093\n"})
 	listeners, err := c.Listeners()

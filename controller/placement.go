@@ -78,7 +78,7 @@ func interleave(brokers []seat, r *random) ([]seat, int) {
 func (r *ring) place(n, factor int) ([][]int32, error) {
 	bad := kafkaproto.ErrInvalidReplicationFactor
 	if factor > len(r.seats) {
-		return nil, bad.With("Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(r.seats))
+		return nil, bad.With("Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, len(r.seats))
 	}
 	if r.active == 0 {
 		return nil, bad.With("Unable to replicate the partition %d time(s): All brokers are currently fenced.", factor)

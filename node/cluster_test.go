@@ -88,6 +88,14 @@ func TestRecordsAreOnAllReplicasAndLeadershipMoves(t *testing.T) {
 	}
 }
 
+func TestANodeThatStopsIsFencedBeforeItsDoorsClose(t *testing.T) {
+	nodes, _, _ := startThree(t)
+	stopNode(t, nodes[2])
+	if b, ok := nodes[2].quorum.Image().Broker(2); !ok || !b.Fenced { // nobody had to find out
+		t.Errorf("it went with %+v", b)
+	}
+}
+
 // ordersOnThree makes a topic with three replicas, of which two must be in sync, and finds who leads it.
 func ordersOnThree(t *testing.T, c *kgo.Client, nodes [4]*Node) int32 {
 	t.Helper()

@@ -76,8 +76,9 @@ const (
 	lingerTime  = 500 * time.Millisecond
 )
 
-// handOver asks the controller to move leadership to other replicas before the doors close. The last broker has nobody to
-// hand it to, and may have no controller to ask any more. It says whether others may lead now what this one did.
+// handOver asks the controller to move leadership to other replicas before the doors close, and then, as Kafka does, to
+// fence this broker: clients must not be sent to it any more. The last broker has nobody to hand anything to, and may have
+// no controller to ask any more. It says whether others may lead now what this one did.
 func (n *Node) handOver(ctx context.Context) bool {
 	if n.lastBroker() {
 		return false
@@ -86,6 +87,9 @@ func (n *Node) handOver(ctx context.Context) bool {
 	defer cancel()
 	n.quorum.StepDown() // the active controller hears of new leaders before they do, and would send clients to them too early
 	_, err := n.quorum.Submit(ctx, controller.BrokerHeartbeat{ID: n.set.nodeID, Epoch: n.epoch, WantShutdown: true})
+	if err == nil {
+		_, err = n.quorum.Submit(ctx, controller.FenceBroker{ID: n.set.nodeID, Epoch: n.epoch})
+	}
 	if err != nil {
 		n.log.Warn("leadership was not handed over", "error", err)
 	}
