@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,16 +27,18 @@ const readyWithin = 60 * time.Second
 
 // broker is one broker process under test with ports and a directory of its own. It ends with the test, by its pid.
 type broker struct {
-	t       testing.TB
-	dir     string   // data directory
-	addr    string   // Kafka listener
-	admin   string   // admin listener, "" for Apache Kafka
-	cluster string   // cluster (or controller) listener
-	flags   []string // more flags of `streambus serve`
-	wrap    []string // a command line before the binary, such as strace's
-	// namespace is the network namespace that the process runs in, "" for the tests' own.
-	namespace string
-	logPath   string
+	t          testing.TB
+	id         int      // of the node
+	dir        string   // data directory
+	addr       string   // Kafka listener
+	admin      string   // admin listener, "" for Apache Kafka
+	cluster    string   // cluster (or controller) listener
+	voters     string   // ID@HOST:PORT of all nodes, "" for a broker that is alone
+	properties string   // the path of a server.properties that says all, "" if flags do
+	flags      []string // more flags of `streambus serve`
+	wrap       []string // a command line before the binary, such as strace's
+	namespace  string   // the network namespace that the process runs in, "" for the tests' own
+	logPath    string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -46,10 +49,19 @@ type broker struct {
 // newBroker prepares a broker on an empty directory without starting it.
 func newBroker(t testing.TB, flags ...string) *broker {
 	t.Helper()
+	b := prepareBroker(t, 1, flags...)
+	b.format()
+	return b
+}
+
+// prepareBroker gives a node its directory and ports.
+func prepareBroker(t testing.TB, id int, flags ...string) *broker {
+	t.Helper()
 	work := t.TempDir()
 	ports := freePorts(t, 3)
 	b := &broker{
 		t:       t,
+		id:      id,
 		dir:     filepath.Join(work, "data"),
 		addr:    ports[0],
 		admin:   ports[1],
@@ -59,10 +71,17 @@ func newBroker(t testing.TB, flags ...string) *broker {
 	}
 	if againstKafka {
 		b.admin = ""
-		b.formatKafka(work)
 	}
 	t.Cleanup(b.cleanup)
 	return b
+}
+
+// format prepares the directory where the broker needs that.
+func (b *broker) format() {
+	b.t.Helper()
+	if againstKafka {
+		b.formatKafka()
+	}
 }
 
 // startBroker starts a broker on an empty directory and waits until it serves.
@@ -87,7 +106,10 @@ func (b *broker) exec() {
 		program, "serve", "--data-dir", b.dir, "--listen", b.addr, "--admin-listen", b.admin,
 		"--cluster-listen", b.cluster,
 	}
-	args = append(args, b.flags...)
+	args = slices.Concat(args, b.clusterFlags(), b.flags)
+	if b.properties != "" {
+		args = slices.Concat([]string{program, "serve", "--config", b.properties, "--admin-listen", b.admin}, b.flags)
+	}
 	if againstKafka {
 		args = b.kafkaCommand()
 	}
@@ -258,7 +280,7 @@ func (b *broker) cleanup() {
 		}
 	}
 	if b.t.Failed() {
-		b.t.Logf("end of the broker's log:\n%s", tail(b.logPath, 60))
+		b.t.Logf("end of the log of node %d:\n%s", b.id, tail(b.logPath, 60))
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	works       = "yes"
 	fails       = "FAILS"
 	lacking     = "not in client: "
+	threeNodes  = "three nodes" // all of it that the client has, on a cluster
 )
 
 // clientRun is what one client did in a run.
@@ -45,6 +46,18 @@ func (r *clientRun) note(step, outcome string) {
 	if r.Steps[step] != fails {
 		r.Steps[step] = outcome
 	}
+}
+
+// sumUp notes as one step what another run has found.
+func (r *clientRun) sumUp(step string, all *clientRun) {
+	r.mu.Lock()
+	r.Version, r.Runtime = all.Version, all.Runtime
+	r.mu.Unlock()
+	outcome := works
+	if len(all.Steps) == 0 || slices.Contains(slices.Collect(maps.Values(all.Steps)), fails) {
+		outcome = fails
+	}
+	r.note(step, outcome)
 }
 
 // runs are all clients' of this process.
@@ -133,6 +146,7 @@ var tableColumns = []struct {
 	{"configs", []string{"describe configs", "alter configs"}},
 	{"delete records", []string{"delete records"}},
 	{"cross-wise", []string{"cross-wise"}},
+	{threeNodes, []string{threeNodes}},
 }
 
 const (

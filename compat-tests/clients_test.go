@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,7 +138,7 @@ func goRead(t *testing.T, b *broker, topic string, ends []int64, add func(int, [
 }
 
 // records reads a topic from the start to the given ends with franz-go.
-func records(t testing.TB, b *broker, topic string, ends []int64) func(yield func(*kgo.Record) bool) {
+func records(t testing.TB, sys system, topic string, ends []int64) func(yield func(*kgo.Record) bool) {
 	return func(yield func(*kgo.Record) bool) {
 		want := map[int32]int64{}
 		from := map[int32]kgo.Offset{}
@@ -149,7 +148,7 @@ func records(t testing.TB, b *broker, topic string, ends []int64) func(yield fun
 				from[int32(p)] = kgo.NewOffset().AtStart()
 			}
 		}
-		client := openClient(t, b, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+		client := openClient(t, sys, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 		defer client.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
@@ -174,9 +173,9 @@ func records(t testing.TB, b *broker, topic string, ends []int64) func(yield fun
 }
 
 // openClient is a franz-go client that is closed with the test.
-func openClient(t testing.TB, b *broker, opts ...kgo.Opt) *kgo.Client {
+func openClient(t testing.TB, sys system, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(b.addr, ",")...)}, opts...)...)
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds(sys)...)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,41 +184,69 @@ func openClient(t testing.TB, b *broker, opts ...kgo.Opt) *kgo.Client {
 }
 
 // createTopic makes a topic with the configs (key, value, key, value...).
-func createTopic(t testing.TB, b *broker, topic string, partitions int, configs ...string) {
+func createTopic(t testing.TB, sys system, topic string, partitions int, configs ...string) {
 	t.Helper()
-	admin := kadm.NewClient(openClient(t, b))
+	admin := kadm.NewClient(openClient(t, sys))
 	settings := map[string]*string{}
 	for i := 0; i+1 < len(configs); i += 2 {
 		settings[configs[i]] = &configs[i+1]
 	}
-	if _, err := admin.CreateTopic(t.Context(), int32(partitions), 1, settings, topic); err != nil {
+	if _, err := admin.CreateTopic(t.Context(), int32(partitions), int16(sys.replicas()), settings, topic); err != nil {
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
-	if againstKafka {
-		settle(t, b, topic, partitions)
-	}
+	settle(t, sys, topic)
 }
 
-// settle waits until every partition has its leader at work, which Apache Kafka answers CreateTopics before. StreamBus
-// does not, and the tests hold it to that.
-func settle(t testing.TB, b *broker, topic string, partitions int) {
+// settle waits until every broker knows a new topic and every partition has its leader at work. On one node StreamBus
+// answers CreateTopics when that is so, and the tests hold it to that; in a cluster, and in Apache Kafka, the others hear
+// of a topic a moment later.
+func settle(t testing.TB, sys system, topic string) {
 	t.Helper()
-	w := openWire(t, b.addr)
-	defer w.close()
-	for p := int32(0); p < int32(partitions); {
-		req := fetchRequest(topic, p, 0)
-		req.MaxWaitMillis = 0
-		resp := w.must(t, req).(*kmsg.FetchResponse)
-		if len(resp.Topics) == 1 && resp.Topics[0].Partitions[0].ErrorCode == 0 {
-			p++
-		}
+	if !againstKafka && len(seeds(sys)) == 1 {
+		return
 	}
+	for _, addr := range seeds(sys) {
+		eventually(t, 30*time.Second, addr+" knows "+topic, func() bool {
+			m, err := metadataOf(addr, topic)
+			return err == nil && m.Topics[0].ErrorCode == 0
+		})
+	}
+	admin := kadm.NewClient(openClient(t, sys))
+	eventually(t, 30*time.Second, topic+" has its leaders", func() bool {
+		listed, err := admin.ListEndOffsets(t.Context(), topic)
+		return err == nil && listed.Error() == nil
+	})
+}
+
+// metadataOf asks one broker, of the topics or of all.
+func metadataOf(addr string, topics ...string) (*kmsg.MetadataResponse, error) {
+	w, err := dialWire(addr)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 9
+	req.AllowAutoTopicCreation = false
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &topic
+		req.Topics = append(req.Topics, t)
+	}
+	if len(topics) == 0 {
+		req.Topics = nil // all
+	}
+	resp, err := w.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.MetadataResponse), nil
 }
 
 // endOffsets are the high watermarks of a topic's partitions.
-func endOffsets(t testing.TB, b *broker, topic string, partitions int) []int64 {
+func endOffsets(t testing.TB, sys system, topic string, partitions int) []int64 {
 	t.Helper()
-	listed, err := kadm.NewClient(openClient(t, b)).ListEndOffsets(t.Context(), topic)
+	listed, err := kadm.NewClient(openClient(t, sys)).ListEndOffsets(t.Context(), topic)
 	if err == nil {
 		err = listed.Error()
 	}

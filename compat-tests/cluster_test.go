@@ -2,7 +2,6 @@ package compat
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ func newCluster(t testing.TB, net *network, flags ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, net: net}
 	for id := 1; id <= clusterNodes; id++ {
-		b := newBroker(t)
+		b := prepareBroker(t, id, flags...)
 		b.dir = filepath.Join(memoryDir(t), "data")
 		if net != nil {
 			b.namespace = net.namespace(id)
@@ -40,12 +39,10 @@ func newCluster(t testing.TB, net *network, flags ...string) *cluster {
 		}
 		c.nodes = append(c.nodes, b)
 	}
-	var voters []string
-	for i, b := range c.nodes {
-		voters = append(voters, fmt.Sprintf("%d@%s", i+1, b.cluster))
-	}
-	for i, b := range c.nodes {
-		b.flags = append([]string{"--node-id", fmt.Sprint(i + 1), "--quorum", strings.Join(voters, ",")}, flags...)
+	voters := votersOf(c.nodes)
+	for _, b := range c.nodes {
+		b.voters = voters
+		b.format()
 	}
 	return c
 }

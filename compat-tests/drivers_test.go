@@ -89,20 +89,21 @@ type driver struct {
 	answers chan []byte // lines of standard output; closed at its end
 	errs    *lastText
 	exited  chan struct{}
+	within  time.Duration // how long an answer may take
 	lastID  int
 }
 
 // startDriver starts a client's driver and waits until it is ready. A client that is not installed is left out.
-func startDriver(t testing.TB, b *broker, c client) *driver {
+func startDriver(t testing.TB, sys system, c client) *driver {
 	t.Helper()
-	return startDriverFor(t, t, b, c)
+	return startDriverFor(t, t, sys, c)
 }
 
 // startDriverFor starts in one test a driver that ends with another, around it.
-func startDriverFor(t, owner testing.TB, b *broker, c client) *driver {
+func startDriverFor(t, owner testing.TB, sys system, c client) *driver {
 	t.Helper()
-	d := &driver{t: t, client: c, answers: make(chan []byte, 16), errs: &lastText{}, exited: make(chan struct{})}
-	d.cmd = exec.Command(driverProgram(t, c), "--bootstrap", b.addr, "--client", c.Name)
+	d := &driver{t: t, client: c, answers: make(chan []byte, 16), errs: &lastText{}, exited: make(chan struct{}), within: driverAnswerWithin}
+	d.cmd = exec.Command(driverProgram(t, c), "--bootstrap", sys.bootstrap(), "--client", c.Name)
 	d.cmd.SysProcAttr = dieWithParent()
 	d.cmd.Stderr = d.errs
 	d.cmd.WaitDelay = 5 * time.Second // if a grandchild holds on to standard error
@@ -199,7 +200,7 @@ func (d *driver) ask(op string, req fields, into any) error {
 		return fmt.Errorf("%s: %s: %w", d.client.Name, op, err)
 	}
 	var raw json.RawMessage
-	if err := d.answer(driverAnswerWithin, &raw); err != nil {
+	if err := d.answer(d.within, &raw); err != nil {
 		return fmt.Errorf("%s: %s: %w\n%s", d.client.Name, op, err, d.errs)
 	}
 	var said struct {

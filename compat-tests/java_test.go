@@ -72,39 +72,49 @@ func javaArgs(t testing.TB, heap, class string, args ...string) []string {
 }
 
 // formatKafka writes a configuration for Apache Kafka and formats its directory.
-func (b *broker) formatKafka(work string) {
+func (b *broker) formatKafka() {
 	b.t.Helper()
 	needJava(b.t)
+	work, voters, replicas := filepath.Dir(b.dir), b.voters, 3
+	if voters == "" {
+		voters, replicas = fmt.Sprintf("%d@%s", b.id, b.cluster), 1
+	}
 	properties := fmt.Sprintf(`process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@%[2]s
+node.id=%[4]d
+controller.quorum.voters=%[5]s
 listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
 advertised.listeners=PLAINTEXT://%[1]s
 controller.listener.names=CONTROLLER
 log.dirs=%[3]s
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
+offsets.topic.replication.factor=%[6]d
+transaction.state.log.replication.factor=%[6]d
 transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=%[6]d
 share.coordinator.state.topic.min.isr=1
-`, b.addr, b.cluster, b.dir)
+`, b.addr, b.cluster, b.dir, b.id, voters, replicas)
 	for i := 0; i+1 < len(b.flags); i += 2 {
 		if b.flags[i] == "--set" {
 			properties += b.flags[i+1] + "\n"
 		}
 	}
-	if err := os.WriteFile(filepath.Join(work, "kafka.properties"), []byte(properties), 0o644); err != nil {
+	b.properties = filepath.Join(work, "kafka.properties")
+	if err := os.WriteFile(b.properties, []byte(properties), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	args := javaArgs(b.t, "256m", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ",
-		"-c", filepath.Join(work, "kafka.properties"))
+	b.formatStorage(b.properties)
+}
+
+// formatStorage is the step before the first start that Apache Kafka needs.
+func (b *broker) formatStorage(properties string) {
+	b.t.Helper()
+	args := javaArgs(b.t, "256m", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", properties)
 	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 		b.t.Fatalf("formatting Apache Kafka's directory: %v\n%s", err, out)
 	}
 }
 
 func (b *broker) kafkaCommand() []string {
-	return javaArgs(b.t, "1g", "kafka.Kafka", filepath.Join(filepath.Dir(b.dir), "kafka.properties"))
+	return javaArgs(b.t, "1g", "kafka.Kafka", b.properties)
 }
 
 // runClient runs a command to its end and gives what it wrote to standard output. Anything but exit code 0 fails the test.

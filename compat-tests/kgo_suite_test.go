@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,12 @@ type kgoEvent struct {
 
 // TestFranzGosOwnIntegrationTests runs the tests that franz-go's author runs against brokers. Those that fail for a known
 // reason are in kgo_known.txt; any other failure is one here, and so is a listed one that passes.
-func TestFranzGosOwnIntegrationTests(t *testing.T) {
-	b := startBroker(t)
+func TestFranzGosOwnIntegrationTests(t *testing.T) { kgoSuite(t, startBroker(t)) }
+
+// TestFranzGosOwnIntegrationTestsOnThreeNodes has three replicas of each topic, two of which must be in sync.
+func TestFranzGosOwnIntegrationTestsOnThreeNodes(t *testing.T) { kgoSuite(t, startThree(t)) }
+
+func kgoSuite(t *testing.T, sys system) {
 	records, within := "5000", 5*time.Minute
 	if full {
 		records, within = "500000", 30*time.Minute
@@ -34,7 +39,7 @@ func TestFranzGosOwnIntegrationTests(t *testing.T) {
 	known := knownFailures(t)
 	cmd := exec.Command(buildKgoTests(t), "-test.v=test2json", "-test.timeout="+within.String(), "-test.skip="+strings.Join(hopeless(known), "|"))
 	cmd.Dir = kgoSources(t)
-	cmd.Env = append(os.Environ(), "KGO_SEEDS="+b.addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+records)
+	cmd.Env = append(os.Environ(), "KGO_SEEDS="+sys.bootstrap(), "KGO_TEST_RF="+strconv.Itoa(sys.replicas()), "KGO_TEST_RECORDS="+records)
 	outcomes, outputs := runKgo(t, cmd)
 	passed, skipped := 0, 0
 	for test, outcome := range outcomes {

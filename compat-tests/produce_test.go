@@ -84,7 +84,7 @@ func TestSequences(t *testing.T) {
 	b.start()
 	w = openWire(t, b.addr)
 	if againstKafka {
-		settle(t, b, "sequence", 1)
+		settle(t, b, "sequence")
 		check("after a crash", 1) // its snapshots hold no more
 	} else {
 		check("after a crash", 5)

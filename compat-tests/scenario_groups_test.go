@@ -27,7 +27,7 @@ func (s *scenario) groups() {
 		s.probe("join", fields{"group": "g", "topics": []string{"t"}, "session_timeout_ms": 6000, "instance_id": nil, "assignor": nil})
 		return
 	}
-	members := []*driver{s.d, startDriver(s.t, s.b, s.client), startDriver(s.t, s.b, s.client)}
+	members := []*driver{s.d, startDriver(s.t, s.sys, s.client), startDriver(s.t, s.sys, s.client)}
 	group := s.topic("group")
 	g := newGroupTest(s, group, members)
 	var formed, done bool
@@ -52,7 +52,7 @@ func (s *scenario) groups() {
 		}, "join")
 	}
 	s.step("cooperative", func(t *testing.T) {
-		fresh := []*driver{startDriver(t, s.b, s.client), startDriver(t, s.b, s.client), startDriver(t, s.b, s.client)}
+		fresh := []*driver{startDriver(t, s.sys, s.client), startDriver(t, s.sys, s.client), startDriver(t, s.sys, s.client)}
 		c := newGroupTest(s, s.topic("cooperative"), fresh)
 		c.in(t)
 		assignor := "cooperative-sticky"
@@ -61,7 +61,7 @@ func (s *scenario) groups() {
 		c.end()
 	}, "join:cooperative-sticky")
 	s.step("static members", func(t *testing.T) {
-		fresh := []*driver{startDriver(t, s.b, s.client), startDriver(t, s.b, s.client)}
+		fresh := []*driver{startDriver(t, s.sys, s.client), startDriver(t, s.sys, s.client)}
 		c := newGroupTest(s, s.topic("static"), fresh)
 		c.in(t)
 		c.static()
@@ -108,7 +108,7 @@ type groupTest struct {
 }
 
 func newGroupTest(s *scenario, topic string, members []*driver) *groupTest {
-	createTopic(s.t, s.b, topic, groupPartitions)
+	createTopic(s.t, s.sys, topic, groupPartitions)
 	return &groupTest{
 		scenario: s, t: s.t, topic: topic, members: members, live: map[*driver]bool{}, owned: map[*driver][]string{},
 		counts: map[*driver]int{}, seen: map[string]int{}, acked: map[int32]int64{},
@@ -282,7 +282,7 @@ func (g *groupTest) resume() {
 	eventually(g.t, groupWithin, "the last commit is taken", func() bool { return g.commit(last) })
 	last.must("leave", nil, nil)
 	delete(g.live, last)
-	ends := endOffsets(g.t, g.b, g.topic, groupPartitions)
+	ends := endOffsets(g.t, g.sys, g.topic, groupPartitions)
 	if g.client.lacks("committed") {
 		g.checkCommitted(ends)
 	} else {
@@ -333,7 +333,7 @@ func (g *groupTest) static() {
 	before, rebalances := g.owned[second], g.counts[first]
 	second.kill()
 	delete(g.live, second)
-	again := startDriver(g.t, g.b, g.client)
+	again := startDriver(g.t, g.sys, g.client)
 	g.members[1] = again
 	g.send(60)
 	g.join(again, "instance-1", nil)

@@ -18,23 +18,37 @@ var scenarioFlags = []string{"--set", "group.min.session.timeout.ms=1000", "--se
 
 // TestEveryClientDoesItsEverydayWork runs the same scenario with every client of the table.
 func TestEveryClientDoesItsEverydayWork(t *testing.T) {
-	b := startBroker(t, scenarioFlags...)
-	t.Run("client", func(t *testing.T) { // so that the broker outlives the parallel tests
+	everydayWork(t, startBroker(t, scenarioFlags...), results.of)
+	results.keep(t)
+}
+
+// TestEveryClientWorksOnThreeNodes runs it on a cluster of three: three replicas of everything, two of which must be in sync.
+func TestEveryClientWorksOnThreeNodes(t *testing.T) {
+	steps := &runs{all: map[string]*clientRun{}}
+	everydayWork(t, startThree(t, scenarioFlags...), steps.of)
+	for name, run := range steps.all {
+		results.of(clientNamed(t, name)).sumUp(threeNodes, run)
+	}
+	results.keep(t)
+}
+
+// everydayWork runs the scenario with every client and notes its steps.
+func everydayWork(t *testing.T, sys system, run func(client) *clientRun) {
+	t.Run("client", func(t *testing.T) { // so that the brokers outlive the parallel tests
 		for _, c := range allClients(t) {
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
-				s := &scenario{t: t, b: b, client: c, admin: kadm.NewClient(openClient(t, b)), run: results.of(c)}
+				s := &scenario{t: t, sys: sys, client: c, admin: kadm.NewClient(openClient(t, sys)), run: run(c)}
 				s.all()
 			})
 		}
 	})
-	results.keep(t)
 }
 
 // scenario is one client's way through everything.
 type scenario struct {
 	t      *testing.T // of the client
-	b      *broker
+	sys    system
 	client client
 	d      *driver
 	admin  *kadm.Client // the test's own look at the broker
@@ -42,15 +56,15 @@ type scenario struct {
 }
 
 func (s *scenario) all() {
-	s.d = startDriver(s.t, s.b, s.client)
+	s.d = startDriver(s.t, s.sys, s.client)
 	s.run.is(s.d)
 	topic := s.topic("work")
 	if !s.step("create topic", func(t *testing.T) { s.createTopic(t, topic) }, "create_topic") && !s.client.lacks("create_topic") {
 		return // nothing else could work
 	}
-	s.probe("create_topic", fields{"topic": s.topic("probe"), "partitions": 1, "configs": fields{}})
+	s.probe("create_topic", s.newTopic(s.topic("probe"), 1, fields{}))
 	if s.client.lacks("create_topic") {
-		createTopic(s.t, s.b, topic, len(codecs), "retention.ms", "7200000")
+		createTopic(s.t, s.sys, topic, len(codecs), "retention.ms", "7200000")
 	}
 	s.configs(topic)
 	s.records(topic)
@@ -97,11 +111,14 @@ func (s *scenario) probe(op string, req fields) {
 	}
 }
 
+// newTopic are the fields of create_topic.
+func (s *scenario) newTopic(topic string, partitions int, configs fields) fields {
+	return fields{"topic": topic, "partitions": partitions, "replicas": s.sys.replicas(), "configs": configs}
+}
+
 func (s *scenario) createTopic(t *testing.T, topic string) {
-	s.d.must("create_topic", fields{"topic": topic, "partitions": len(codecs), "configs": fields{"retention.ms": "7200000"}}, nil)
-	if againstKafka {
-		settle(t, s.b, topic, len(codecs))
-	}
+	s.d.must("create_topic", s.newTopic(topic, len(codecs), fields{"retention.ms": "7200000"}), nil)
+	settle(t, s.sys, topic)
 	listed, err := s.admin.ListTopics(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -109,12 +126,17 @@ func (s *scenario) createTopic(t *testing.T, topic string) {
 	if n := len(listed[topic].Partitions); n != len(codecs) {
 		t.Errorf("%d partitions, want %d", n, len(codecs))
 	}
+	for _, p := range listed[topic].Partitions {
+		if len(p.Replicas) != s.sys.replicas() {
+			t.Errorf("partition %d has the replicas %d, want %d of them", p.Partition, p.Replicas, s.sys.replicas())
+		}
+	}
 	if got := s.config(t, topic, "retention.ms"); got != "7200000" {
 		t.Errorf("retention.ms is %q", got)
 	}
 	doomed := s.topic("doomed")
-	s.d.must("create_topic", fields{"topic": doomed, "partitions": 1, "configs": fields{}}, nil)
-	if err := s.d.ask("create_topic", fields{"topic": doomed, "partitions": 1, "configs": fields{}}, nil); err == nil {
+	s.d.must("create_topic", s.newTopic(doomed, 1, fields{}), nil)
+	if err := s.d.ask("create_topic", s.newTopic(doomed, 1, fields{}), nil); err == nil {
 		t.Error("a topic can be created twice")
 	}
 	s.d.must("delete_topic", fields{"topic": doomed}, nil)
@@ -294,7 +316,7 @@ func (s *scenario) produce(t *testing.T, topic, codec string, idempotent any, re
 
 func (s *scenario) end(t *testing.T, topic string, p int) int64 {
 	t.Helper()
-	return endOffsets(t, s.b, topic, p+1)[p]
+	return endOffsets(t, s.sys, topic, p+1)[p]
 }
 
 // checkProduced reads with the test's own client what has arrived, and how it is compressed: the one long text tells, since
@@ -304,7 +326,7 @@ func (s *scenario) checkProduced(t *testing.T, topic string, p int, codec string
 	ends := make([]int64, p+1)
 	ends[p] = s.end(t, topic, p)
 	var got []sentRecord
-	for r := range records(t, s.b, topic, ends) {
+	for r := range records(t, s.sys, topic, ends) {
 		ms := r.Timestamp.UnixMilli()
 		rec := sentRecord{Offset: r.Offset, Timestamp: &ms, Key: r.Key, Value: r.Value}
 		for _, h := range r.Headers {
@@ -321,7 +343,7 @@ func (s *scenario) checkProduced(t *testing.T, topic string, p int, codec string
 // checkIdempotent wants a producer id in the batch of an offset.
 func (s *scenario) checkIdempotent(t *testing.T, topic string, offset int64) {
 	t.Helper()
-	for r := range records(t, s.b, topic, []int64{offset + 1}) {
+	for r := range records(t, s.sys, topic, []int64{offset + 1}) {
 		if r.Offset == offset && r.ProducerID < 0 {
 			t.Error("the batch of an idempotent producer has no producer id")
 		}
@@ -374,7 +396,7 @@ func (s *scenario) closeReader(reader int) {
 // ownProduce sends records with the test's own client, each where it says.
 func (s *scenario) ownProduce(t *testing.T, records ...*kgo.Record) {
 	t.Helper()
-	own := openClient(t, s.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	own := openClient(t, s.sys, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	defer own.Close()
 	if err := own.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -384,7 +406,7 @@ func (s *scenario) ownProduce(t *testing.T, records ...*kgo.Record) {
 // times looks for offsets by time in batches of ten records a second apart, and deletes records.
 func (s *scenario) times() {
 	topic := s.topic("times")
-	createTopic(s.t, s.b, topic, 1)
+	createTopic(s.t, s.sys, topic, 1)
 	base := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for batch := range 10 {
 		var records []*kgo.Record

@@ -8,7 +8,7 @@ import (
 const configCommand = "kafka.admin.ConfigCommand "
 
 func toolsOfTopicConfigs(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "configured", 1, "max.message.bytes", "50000")
+	createTopic(t, x.sys, "configured", 1, "max.message.bytes", "50000")
 	describe := tool(configCommand + "--describe --topic configured")
 	x.run(t, describe, "Dynamic configs for topic configured are:",
 		"max.message.bytes=50000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:max.message.bytes=50000, DEFAULT_CONFIG:message.max.bytes=1048588}")
@@ -49,7 +49,7 @@ func toolsOfBrokerConfigs(t *testing.T, x *toolbox) {
 	x.soon(t, describe, "message.max.bytes=2000000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:message.max.bytes=2000000, "+
 		"DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, DEFAULT_CONFIG:message.max.bytes=1048588}")
 	x.run(t, tool(alter+"--delete-config message.max.bytes"))
-	createTopic(t, x.b, "inherits", 1)
+	createTopic(t, x.sys, "inherits", 1)
 	x.soon(t, tool(configCommand+"--describe --topic inherits --all"), "max.message.bytes=3000000 sensitive=false "+
 		"synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, DEFAULT_CONFIG:message.max.bytes=1048588}")
 	x.run(t, tool(defaults+"--delete-config message.max.bytes"))

@@ -25,13 +25,13 @@ func (x *toolbox) commitAs(t *testing.T, group, topic string, offsets ...int64) 
 	for p, offset := range offsets {
 		all.AddOffset(topic, int32(p), offset, -1)
 	}
-	if err := kadm.NewClient(openClient(t, x.b)).CommitAllOffsets(t.Context(), group, all); err != nil {
+	if err := kadm.NewClient(openClient(t, x.sys)).CommitAllOffsets(t.Context(), group, all); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func toolsOfGroups(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "grouped", 2)
+	createTopic(t, x.sys, "grouped", 2)
 	x.send(t, "grouped", 2, "a", "b", "c", "d", "e")
 	x.commitAs(t, "tools", "grouped", 1, 2)
 	x.run(t, tool(groupCommand+"--list"), "tools")
@@ -47,7 +47,7 @@ func toolsOfGroups(t *testing.T, x *toolbox) {
 	x.refused(t, describeGroup("tools", "--members"), "Consumer group 'tools' has no active members.")
 	x.refused(t, describeGroup("nobody"), "Group nobody not found.")
 
-	member := openClient(t, x.b, kgo.ClientID("tools-member"), kgo.ConsumerGroup("tools"), kgo.ConsumeTopics("grouped"),
+	member := openClient(t, x.sys, kgo.ClientID("tools-member"), kgo.ConsumerGroup("tools"), kgo.ConsumeTopics("grouped"),
 		kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit())
 	x.soon(t, describeGroup("tools", "--state"), "tools "+coordinator+" range Stable 1")
 	x.run(t, tool(groupCommand+"--list --state stable"), "tools Stable")
@@ -79,11 +79,11 @@ func toolsOfGroups(t *testing.T, x *toolbox) {
 }
 
 func toolsResetOffsets(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "reset", 2)
+	createTopic(t, x.sys, "reset", 2)
 	// Three records now and two that are clearly later, so that a time lies between them.
 	x.send(t, "reset", 2, "a", "b", "c")
 	later := time.Now().Add(time.Minute).Truncate(time.Second)
-	client := openClient(t, x.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client := openClient(t, x.sys, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for p := range int32(2) {
 		r := &kgo.Record{Topic: "reset", Partition: p, Value: []byte("later"), Timestamp: later}
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {

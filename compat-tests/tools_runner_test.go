@@ -18,7 +18,8 @@ const toolWithin = 90 * time.Second
 // toolbox runs Kafka's command line tools one after the other in one JVM (drivers/java/tools/ToolRunner.java says why). It
 // ends with the test, by its process id.
 type toolbox struct {
-	b       *broker
+	sys     system
+	b       *broker // where it is one
 	stdin   io.Writer
 	answers chan string // lines; closed when the JVM has ended
 	errs    *lastText
@@ -30,7 +31,7 @@ type toolSaid struct {
 	out, err string
 }
 
-func startTools(t testing.TB, b *broker) *toolbox {
+func startTools(t testing.TB, sys system) *toolbox {
 	t.Helper()
 	needJava(t)
 	needTool(t, "javac") // a JDK compiles the runner as it starts it
@@ -41,7 +42,8 @@ func startTools(t testing.TB, b *broker) *toolbox {
 	args := javaArgs(t, "512m", source)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.SysProcAttr = dieWithParent()
-	x := &toolbox{b: b, answers: make(chan string), errs: &lastText{}}
+	b, _ := sys.(*broker)
+	x := &toolbox{sys: sys, b: b, answers: make(chan string), errs: &lastText{}}
 	cmd.Stderr = x.errs
 	if x.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -80,9 +82,9 @@ func (x *toolbox) call(t testing.TB, stdin, tool string, args ...string) toolSai
 		class = "org.apache.kafka.tools." + tool
 	}
 	if tool == "ClusterTool" { // its command comes first
-		args = append(slices.Clone(args), "--bootstrap-server", x.b.addr)
+		args = append(slices.Clone(args), "--bootstrap-server", x.sys.bootstrap())
 	} else {
-		args = append([]string{"--bootstrap-server", x.b.addr}, args...)
+		args = append([]string{"--bootstrap-server", x.sys.bootstrap()}, args...)
 	}
 	line := strings.Join(append([]string{class, stdin}, args...), "\x00")
 	if _, err := io.WriteString(x.stdin, base64.StdEncoding.EncodeToString([]byte(line))+"\n"); err != nil {

@@ -68,7 +68,7 @@ func toolsOfTopics(t *testing.T, x *toolbox) {
 // send produces values one by one to the partitions in turn, and gives their timestamps, which differ.
 func (x *toolbox) send(t *testing.T, topic string, partitions int, values ...string) []int64 {
 	t.Helper()
-	client := openClient(t, x.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client := openClient(t, x.sys, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	var at []int64
 	now := time.Now()
 	for i, value := range values {
@@ -82,7 +82,7 @@ func (x *toolbox) send(t *testing.T, topic string, partitions int, values ...str
 }
 
 func toolsOfOffsets(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "offsets", 2)
+	createTopic(t, x.sys, "offsets", 2)
 	x.send(t, "offsets", 2, "a", "b", "c", "d", "e")
 	x.run(t, tool("GetOffsetShell --topic offsets"), "offsets:0:3", "offsets:1:2")
 	x.run(t, tool("GetOffsetShell --topic offsets --time latest"), "offsets:0:3", "offsets:1:2")
@@ -106,7 +106,7 @@ func toolsOfOffsets(t *testing.T, x *toolbox) {
 }
 
 func toolsOfTheConsole(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "console", 1)
+	createTopic(t, x.sys, "console", 1)
 	said := x.call(t, "one:1,two:zwei\tkey\tvalue\none:3\tÿ\tgrüße\nx:y\tgone\tNULL\n", "ConsoleProducer", tool(
 		"--topic console --compression-codec zstd --reader-property parse.key=true --reader-property parse.headers=true "+
 			"--reader-property null.marker=NULL")...)
@@ -114,7 +114,7 @@ func toolsOfTheConsole(t *testing.T, x *toolbox) {
 		t.Fatalf("%s%s", said.out, said.err)
 	}
 	var got []string
-	for r := range records(t, x.b, "console", []int64{3}) {
+	for r := range records(t, x.sys, "console", []int64{3}) {
 		got = append(got, fmt.Sprintf("%s %q %q nil:%t", r.Headers, r.Key, r.Value, r.Value == nil))
 	}
 	want := []string{
@@ -139,7 +139,7 @@ func toolsOfTheConsole(t *testing.T, x *toolbox) {
 // node is the broker's id.
 func (x *toolbox) node(t *testing.T) string {
 	t.Helper()
-	brokers, err := kadm.NewClient(openClient(t, x.b)).ListBrokers(t.Context())
+	brokers, err := kadm.NewClient(openClient(t, x.sys)).ListBrokers(t.Context())
 	if err != nil || len(brokers) != 1 {
 		t.Fatal(brokers, err)
 	}
@@ -147,7 +147,7 @@ func (x *toolbox) node(t *testing.T) string {
 }
 
 func toolsOfPerformance(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "performance", 2)
+	createTopic(t, x.sys, "performance", 2)
 	x.run(t, tool("ProducerPerformance --topic performance --num-records 20000 --record-size 100 --throughput -1"), "20000 records sent, ...")
 	out := x.run(t, tool("ConsumerPerformance --topic performance --num-records 20000 --timeout 30000 --group performance"))
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -158,7 +158,7 @@ func toolsOfPerformance(t *testing.T, x *toolbox) {
 }
 
 func toolsThatVerify(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "verifiable", 1)
+	createTopic(t, x.sys, "verifiable", 1)
 	out := x.run(t, tool("VerifiableProducer --topic verifiable --max-messages 50 --acks -1 --value-prefix 7"))
 	// It waits for its acknowledgements only when the JVM ends; here they come while another tool runs.
 	acks := func() int { return strings.Count(out, `"name":"producer_send_success"`) }
@@ -216,7 +216,7 @@ func holds(got, want any) bool {
 }
 
 func toolsOfTheCluster(t *testing.T, x *toolbox) {
-	createTopic(t, x.b, "cluster", 1)
+	createTopic(t, x.sys, "cluster", 1)
 	node := x.node(t)
 	id := strings.TrimPrefix(x.run(t, tool("ClusterTool cluster-id"), "Cluster ID: ..."), "Cluster ID: ")
 	host, port, _ := strings.Cut(x.b.addr, ":")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,7 +16,7 @@ import (
 
 // franz drives franz-go, and kadm for what is an administrator's.
 type franz struct {
-	bootstrap string
+	bootstrap []string
 	admin     *kadm.Client // nil until it is needed
 	producers map[producerKind]*kgo.Client
 }
@@ -29,16 +28,14 @@ type producerKind struct {
 	manual     bool // the records name their partitions
 }
 
-func newFranz(bootstrap string) *franz {
+func newFranz(bootstrap []string) *franz {
 	return &franz{bootstrap: bootstrap, producers: map[producerKind]*kgo.Client{}}
 }
 
 func (f *franz) open(opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append([]kgo.Opt{kgo.SeedBrokers(f.seeds()...), kgo.ClientID("franz-go"), kgo.MetadataMinAge(100 * time.Millisecond)}, opts...)
+	opts = append([]kgo.Opt{kgo.SeedBrokers(f.bootstrap...), kgo.ClientID("franz-go"), kgo.MetadataMinAge(100 * time.Millisecond)}, opts...)
 	return kgo.NewClient(opts...)
 }
-
-func (f *franz) seeds() []string { return strings.Split(f.bootstrap, ",") }
 
 func (f *franz) adm() (*kadm.Client, error) {
 	if f.admin == nil {
@@ -61,7 +58,7 @@ func (f *franz) close() error {
 	return nil
 }
 
-func (f *franz) createTopic(ctx context.Context, topic string, partitions int32, configs map[string]string) error {
+func (f *franz) createTopic(ctx context.Context, topic string, partitions int32, replicas int16, configs map[string]string) error {
 	adm, err := f.adm()
 	if err != nil {
 		return err
@@ -70,7 +67,7 @@ func (f *franz) createTopic(ctx context.Context, topic string, partitions int32,
 	for k, v := range configs {
 		settings[k] = &v
 	}
-	_, err = adm.CreateTopic(ctx, partitions, 1, settings, topic)
+	_, err = adm.CreateTopic(ctx, partitions, replicas, settings, topic)
 	return err
 }
 

@@ -19,6 +19,7 @@ type inbox struct {
 	returned   map[topicPartition]int64 // next offset after what was handed out
 	rebalances int
 	err        error
+	keeps      bool // nothing is dropped, as the client commits by itself what it has given
 }
 
 type arrived struct {
@@ -55,14 +56,16 @@ func (b *inbox) drop(tps []topicPartition) {
 		delete(b.owned, tp)
 		delete(b.returned, tp)
 	}
-	b.waiting = slices.DeleteFunc(b.waiting, func(a arrived) bool { return !b.owned[a.tp] })
+	if !b.keeps {
+		b.waiting = slices.DeleteFunc(b.waiting, func(a arrived) bool { return !b.owned[a.tp] })
+	}
 }
 
 // add takes a record if its partition is still owned.
 func (b *inbox) add(tp topicPartition, rec record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.owned[tp] {
+	if b.owned[tp] || b.keeps {
 		b.waiting = append(b.waiting, arrived{tp, rec})
 	}
 }

@@ -12,13 +12,13 @@ import (
 
 // segmentio drives segmentio/kafka-go.
 type segmentio struct {
-	bootstrap string
+	bootstrap []string
 	client    *kafka.Client
 }
 
-func newKafkaGo(bootstrap string) *segmentio {
+func newKafkaGo(bootstrap []string) *segmentio {
 	transport := &kafka.Transport{ClientID: "kafka-go", MetadataTTL: 200 * time.Millisecond}
-	return &segmentio{bootstrap, &kafka.Client{Addr: kafka.TCP(bootstrap), Transport: transport}}
+	return &segmentio{bootstrap, &kafka.Client{Addr: kafka.TCP(bootstrap...), Transport: transport}}
 }
 
 func (s *segmentio) close() error {
@@ -26,8 +26,8 @@ func (s *segmentio) close() error {
 	return nil
 }
 
-func (s *segmentio) createTopic(ctx context.Context, topic string, partitions int32, configs map[string]string) error {
-	of := kafka.TopicConfig{Topic: topic, NumPartitions: int(partitions), ReplicationFactor: 1}
+func (s *segmentio) createTopic(ctx context.Context, topic string, partitions int32, replicas int16, configs map[string]string) error {
+	of := kafka.TopicConfig{Topic: topic, NumPartitions: int(partitions), ReplicationFactor: int(replicas)}
 	for k, v := range configs {
 		of.ConfigEntries = append(of.ConfigEntries, kafka.ConfigEntry{ConfigName: k, ConfigValue: v})
 	}
@@ -75,7 +75,7 @@ func (s *segmentio) produce(ctx context.Context, p producing, records []record) 
 	var mu sync.Mutex
 	offsets := make([][2]int64, len(records))
 	w := &kafka.Writer{
-		Addr: kafka.TCP(s.bootstrap), Topic: p.topic, Balancer: &byRecord{}, Compression: codec,
+		Addr: kafka.TCP(s.bootstrap...), Topic: p.topic, Balancer: &byRecord{}, Compression: codec,
 		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, BatchSize: 1000, Transport: s.client.Transport,
 		Completion: func(done []kafka.Message, _ error) {
 			mu.Lock()
@@ -150,7 +150,7 @@ func (s *segmentio) openReader(ctx context.Context, topic string, p int32, from 
 
 func (s *segmentio) reader(topic string, p int32) *kafka.Reader {
 	return kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{s.bootstrap}, Topic: topic, Partition: int(p), MinBytes: 1, MaxBytes: 10 << 20,
+		Brokers: s.bootstrap, Topic: topic, Partition: int(p), MinBytes: 1, MaxBytes: 10 << 20,
 		MaxWait: 250 * time.Millisecond, ReadBackoffMin: 10 * time.Millisecond, ReadBackoffMax: 100 * time.Millisecond,
 	})
 }
@@ -188,7 +188,7 @@ func (s *segmentio) join(_ context.Context, j joining) (member, error) {
 		return nil, fmt.Errorf("static membership: %w", errUnsupported)
 	}
 	config := kafka.ConsumerGroupConfig{
-		ID: j.group, Brokers: []string{s.bootstrap}, Topics: j.topics, SessionTimeout: j.session,
+		ID: j.group, Brokers: s.bootstrap, Topics: j.topics, SessionTimeout: j.session,
 		HeartbeatInterval: j.session / 3, JoinGroupBackoff: 200 * time.Millisecond, StartOffset: kafka.FirstOffset,
 		Dialer: &kafka.Dialer{ClientID: "kafka-go", Timeout: 10 * time.Second, DualStack: true},
 	}

@@ -308,11 +308,13 @@ func (k *kcat) join(_ context.Context, j joining) (member, error) {
 	default:
 		return nil, fmt.Errorf("assignor %q: %w", j.assignor, errUnsupported)
 	}
-	c, err := k.consume(append(append(args, "-G", j.group), j.topics...)...)
+	// -E: it would else end when librdkafka has lost all the connections that it has, though there are other brokers.
+	c, err := k.consume(append(append(args, "-E", "-G", j.group), j.topics...)...)
 	if err != nil {
 		return nil, err
 	}
 	m := &kcatMember{inbox: newInbox(), c: c}
+	m.keeps = true
 	m.running.Go(m.readErrors)
 	m.running.Go(func() {
 		for rec := range c.records {
@@ -374,7 +376,7 @@ func (k *kcat) offsetForTime(ctx context.Context, topic string, p int32, ms int6
 	return &offset, nil
 }
 
-func (k *kcat) createTopic(context.Context, string, int32, map[string]string) error {
+func (k *kcat) createTopic(context.Context, string, int32, int16, map[string]string) error {
 	return errUnsupported
 }
 func (k *kcat) deleteTopic(context.Context, string) error { return errUnsupported }

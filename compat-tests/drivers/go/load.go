@@ -58,7 +58,7 @@ func doLoad(ctx context.Context, lib library, req *request) (fields, error) {
 
 func startLoad(f *franz, req *request, partitions int) (*load, error) {
 	opts := []kgo.Opt{
-		kgo.SeedBrokers(f.seeds()...), kgo.ClientID(req.Name), kgo.DefaultProduceTopic(req.Topic),
+		kgo.SeedBrokers(f.bootstrap...), kgo.ClientID(req.Name), kgo.DefaultProduceTopic(req.Topic),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 	}
 	if req.RequestTimeout > 0 {

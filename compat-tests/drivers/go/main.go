@@ -12,13 +12,14 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // notInstalled is the exit code that says that something is missing on this machine.
 const notInstalled = 77
 
 func main() {
-	bootstrap := flag.String("bootstrap", "", "HOST:PORT of the broker")
+	bootstrap := flag.String("bootstrap", "", "HOST:PORT of each broker, with commas between")
 	client := flag.String("client", "", "franz-go, sarama, sarama-1.45, kafka-go or kcat")
 	flag.Parse()
 	lib, version, err := open(*client, *bootstrap)
@@ -40,13 +41,14 @@ func main() {
 
 // open makes the named library's driver; it does not connect.
 func open(client, bootstrap string) (lib library, version string, err error) {
+	seeds := strings.Split(bootstrap, ",")
 	switch client {
 	case "franz-go":
-		return newFranz(bootstrap), moduleVersion("github.com/twmb/franz-go"), nil
+		return newFranz(seeds), moduleVersion("github.com/twmb/franz-go"), nil
 	case "sarama", "sarama-1.45":
-		return newSarama(bootstrap, client), moduleVersion("github.com/IBM/sarama"), nil
+		return newSarama(seeds, client), moduleVersion("github.com/IBM/sarama"), nil
 	case "kafka-go":
-		return newKafkaGo(bootstrap), moduleVersion("github.com/segmentio/kafka-go"), nil
+		return newKafkaGo(seeds), moduleVersion("github.com/segmentio/kafka-go"), nil
 	case "kcat":
 		return newKcat(bootstrap)
 	}

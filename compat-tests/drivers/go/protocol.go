@@ -27,6 +27,7 @@ type request struct {
 	Topics         []string          `json:"topics"`
 	Partition      *int32            `json:"partition"`
 	Partitions     json.RawMessage   `json:"partitions"` // a count or a list
+	Replicas       int16             `json:"replicas"`
 	Configs        map[string]string `json:"configs"`
 	Codec          string            `json:"codec"`
 	Idempotent     *bool             `json:"idempotent"`
@@ -76,7 +77,7 @@ type fields = map[string]any
 
 // library is what a driver does with one client library. The context ends a request that takes too long.
 type library interface {
-	createTopic(ctx context.Context, topic string, partitions int32, configs map[string]string) error
+	createTopic(ctx context.Context, topic string, partitions int32, replicas int16, configs map[string]string) error
 	deleteTopic(ctx context.Context, topic string) error
 	produce(ctx context.Context, p producing, records []record) ([][2]int64, error)
 	openReader(ctx context.Context, topic string, partition int32, from start) (reader, int64, error)
@@ -179,7 +180,7 @@ func do(ctx context.Context, lib library, req *request) (fields, error) {
 		if err := json.Unmarshal(req.Partitions, &n); err != nil {
 			return nil, err
 		}
-		return nil, lib.createTopic(ctx, req.Topic, n, req.Configs)
+		return nil, lib.createTopic(ctx, req.Topic, n, req.Replicas, req.Configs)
 	case "delete_topic":
 		return nil, lib.deleteTopic(ctx, req.Topic)
 	case "produce":

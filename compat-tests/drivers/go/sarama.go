@@ -13,14 +13,14 @@ import (
 
 // shopify drives Sarama: the current one, and one from before it negotiated versions, which a second module file picks.
 type shopify struct {
-	bootstrap string
+	bootstrap []string
 	name      string
 	client    sarama.Client // nil until it is needed, as is admin
 	admin     sarama.ClusterAdmin
 	producers map[producerKind]sarama.SyncProducer
 }
 
-func newSarama(bootstrap, name string) *shopify {
+func newSarama(bootstrap []string, name string) *shopify {
 	return &shopify{bootstrap: bootstrap, name: name, producers: map[producerKind]sarama.SyncProducer{}}
 }
 
@@ -34,6 +34,7 @@ func (s *shopify) config() *sarama.Config {
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Producer.Return.Successes = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Retry.Max = 300 // its own three tries end 0.3 s after a leader went, which no broker can promise to be enough
 	return c
 }
 
@@ -41,7 +42,7 @@ func (s *shopify) cli() (sarama.Client, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	client, err := sarama.NewClient([]string{s.bootstrap}, s.config())
+	client, err := sarama.NewClient(s.bootstrap, s.config())
 	if err == nil {
 		s.client = client
 	}
@@ -52,7 +53,7 @@ func (s *shopify) adm() (sarama.ClusterAdmin, error) {
 	if s.admin != nil {
 		return s.admin, nil
 	}
-	admin, err := sarama.NewClusterAdmin([]string{s.bootstrap}, s.config())
+	admin, err := sarama.NewClusterAdmin(s.bootstrap, s.config())
 	if err == nil {
 		s.admin = admin
 	}
@@ -73,7 +74,7 @@ func (s *shopify) close() error {
 	return err
 }
 
-func (s *shopify) createTopic(_ context.Context, topic string, partitions int32, configs map[string]string) error {
+func (s *shopify) createTopic(_ context.Context, topic string, partitions int32, replicas int16, configs map[string]string) error {
 	adm, err := s.adm()
 	if err != nil {
 		return err
@@ -82,7 +83,8 @@ func (s *shopify) createTopic(_ context.Context, topic string, partitions int32,
 	for k, v := range configs {
 		settings[k] = &v
 	}
-	return adm.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: settings}, false)
+	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: replicas, ConfigEntries: settings}
+	return adm.CreateTopic(topic, detail, false)
 }
 
 func (s *shopify) deleteTopic(_ context.Context, topic string) error {
@@ -114,7 +116,7 @@ func (s *shopify) producer(p producing, manual bool) (sarama.SyncProducer, error
 	if manual {
 		c.Producer.Partitioner = sarama.NewManualPartitioner
 	}
-	producer, err := sarama.NewSyncProducer([]string{s.bootstrap}, c)
+	producer, err := sarama.NewSyncProducer(s.bootstrap, c)
 	if err == nil {
 		s.producers[kind] = producer
 	}
@@ -176,7 +178,7 @@ func (s *shopify) openReader(_ context.Context, topic string, p int32, from star
 	if err != nil {
 		return nil, 0, err
 	}
-	consumer, err := sarama.NewConsumer([]string{s.bootstrap}, s.config())
+	consumer, err := sarama.NewConsumer(s.bootstrap, s.config())
 	if err != nil {
 		return nil, 0, err
 	}

@@ -39,7 +39,7 @@ func (s *shopify) join(_ context.Context, j joining) (member, error) {
 		}
 		c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy()}
 	}
-	group, err := sarama.NewConsumerGroup([]string{s.bootstrap}, j.group, c)
+	group, err := sarama.NewConsumerGroup(s.bootstrap, j.group, c)
 	if err != nil {
 		return nil, err
 	}

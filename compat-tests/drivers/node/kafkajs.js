@@ -88,8 +88,10 @@ class Reader {
 }
 
 class Member {
-  constructor (consumer, topics) {
+  // committed asks the broker for the offsets of a topic's partitions.
+  constructor (consumer, topics, committed) {
     this.consumer = consumer
+    this.committed = committed
     this.inbox = new Inbox()
     consumer.on(consumer.events.REBALANCING, () => this.inbox.assign([], false))
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
@@ -111,8 +113,13 @@ class Member {
     })
   }
 
+  // While the library starts its consumer anew it takes commits without sending them, so the broker is asked what it has.
   async commit (offsets) {
     await this.consumer.commitOffsets(offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) })))
+    for (const [topic, partition, offset] of offsets) {
+      const [has] = await this.committed(topic, [partition])
+      if (has === null || has < Number(offset)) throw new Error(`${topic}-${partition}: the commit of ${offset} has not arrived`)
+    }
   }
 
   async close () {
@@ -130,7 +137,7 @@ class Driver extends Base {
   }
 
   client (clientId) {
-    return new kafkajs.Kafka({ clientId, brokers: [this.bootstrap], logLevel: kafkajs.logLevel.WARN })
+    return new kafkajs.Kafka({ clientId, brokers: this.bootstrap.split(','), logLevel: kafkajs.logLevel.WARN })
   }
 
   async close () {
@@ -147,10 +154,11 @@ class Driver extends Base {
     return this.connected
   }
 
-  async create_topic ({ topic, partitions, configs }) {
+  async create_topic ({ topic, partitions, replicas, configs }) {
     const configEntries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }))
     const admin = await this.admin()
-    const made = await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+    const wanted = { topic, numPartitions: partitions, replicationFactor: replicas, configEntries }
+    const made = await admin.createTopics({ topics: [wanted] })
     if (!made) throw new Error('the topic exists')
   }
 
@@ -256,7 +264,7 @@ class Driver extends Base {
       sessionTimeout: session ?? undefined,
       heartbeatInterval: session ? Math.floor(session / 3) : undefined,
       maxWaitTimeInMs: 100
-    }), topics)
+    }), topics, async (topic, partitions) => (await this.committed({ group, topic, partitions })).offsets)
   }
 
   async committed ({ group, topic, partitions }) {

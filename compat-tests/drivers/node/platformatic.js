@@ -133,7 +133,7 @@ class Driver extends Base {
   constructor (bootstrap, name) {
     super(bootstrap, name)
     this.version = installedVersion()
-    this.options = { clientId: name, bootstrapBrokers: [bootstrap] }
+    this.options = { clientId: name, bootstrapBrokers: bootstrap.split(',') }
     this.opened = null
   }
 
@@ -147,9 +147,9 @@ class Driver extends Base {
     if (this.opened) await this.opened.close()
   }
 
-  async create_topic ({ topic, partitions, configs }) {
+  async create_topic ({ topic, partitions, replicas, configs }) {
     const entries = Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }))
-    await this.admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: entries })
+    await this.admin.createTopics({ topics: [topic], partitions, replicas, configs: entries })
   }
 
   async delete_topic ({ topic }) {
@@ -160,11 +160,10 @@ class Driver extends Base {
     const producer = new kafka.Producer({
       ...this.options,
       compression: codec ?? 'none',
-      acks: kafka.ProduceAcks.ALL,
       ...(idempotent === null || idempotent === undefined ? {} : { idempotent })
     })
     try {
-      return await work(async messages => (await producer.send({ messages })).offsets)
+      return await work(async messages => (await producer.send({ messages, acks: kafka.ProduceAcks.ALL })).offsets)
     } finally {
       await producer.close()
     }
@@ -184,6 +183,7 @@ class Driver extends Base {
     const base = new Map(told.map(o => [o.partition, Number(o.offset)]))
     const only = base.size === 1 ? [...base.keys()][0] : null
     if (only === null && records.some(r => (r.partition ?? null) === null)) return { offsets: null }
+    if (records.some(r => !base.has(r.partition ?? only))) return { offsets: null } // after a retry it may tell of some only
     const counts = new Map()
     return {
       offsets: records.map(r => {

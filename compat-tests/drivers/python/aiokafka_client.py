@@ -109,8 +109,8 @@ class Driver(base.Driver):
             if result[1]:
                 raise for_code(result[1])(*result)
 
-    def op_create_topic(self, topic, partitions, configs=None):
-        wanted = admin.NewTopic(topic, partitions, 1, topic_configs=configs or {})
+    def op_create_topic(self, topic, partitions, replicas, configs=None):
+        wanted = admin.NewTopic(topic, partitions, replicas, topic_configs=configs or {})
         self.check(self.ask("create_topics", [wanted]).topic_errors)
 
     def op_delete_topic(self, topic):
@@ -120,7 +120,7 @@ class Driver(base.Driver):
         more = {} if idempotent is None else {"enable_idempotence": idempotent}
         producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=self.bootstrap, client_id=self.name, compression_type=None if codec == "none" else codec,
-            linger_ms=5, max_request_size=10_000_000, **more)
+            acks="all", linger_ms=5, max_request_size=10_000_000, **more)
         await producer.start()
         return producer
 

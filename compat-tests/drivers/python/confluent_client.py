@@ -153,8 +153,9 @@ class Driver(base.Driver):
     def results(self, futures):
         return {k: f.result(base.TIMEOUT_S) for k, f in futures.items()}
 
-    def op_create_topic(self, topic, partitions, configs=None):
-        self.results(self.admin.create_topics([admin.NewTopic(topic, partitions, config=configs or {})]))
+    def op_create_topic(self, topic, partitions, replicas, configs=None):
+        wanted = admin.NewTopic(topic, partitions, replicas, config=configs or {})
+        self.results(self.admin.create_topics([wanted]))
 
     def op_delete_topic(self, topic):
         self.results(self.admin.delete_topics([topic]))

@@ -94,8 +94,8 @@ class Driver(base.Driver):
         if self._admin:
             self._admin.close()
 
-    def op_create_topic(self, topic, partitions, configs=None):
-        wanted = {"num_partitions": partitions, "replication_factor": 1, "configs": configs or {}}
+    def op_create_topic(self, topic, partitions, replicas, configs=None):
+        wanted = {"num_partitions": partitions, "replication_factor": replicas, "configs": configs or {}}
         self.admin.create_topics({topic: wanted}, wait_for_metadata=True)
 
     def op_delete_topic(self, topic):
@@ -105,7 +105,7 @@ class Driver(base.Driver):
         more = {} if idempotent is None else {"enable_idempotence": idempotent}
         return kafka.KafkaProducer(
             bootstrap_servers=self.bootstrap, client_id=self.name, compression_type=None if codec == "none" else codec,
-            linger_ms=5, max_request_size=10_000_000, **more)
+            acks="all", linger_ms=5, max_request_size=10_000_000, **more)
 
     def op_produce(self, topic, records, codec="none", idempotent=None):
         if any(value is None for r in records for _, value in r.get("headers") or []):

@@ -208,7 +208,8 @@ public final class Driver {
     }
 
     private Map<String, Object> createTopic(Request r) throws Exception {
-        NewTopic topic = new NewTopic(r.text("topic"), (int) r.number("partitions"), (short) 1).configs(r.texts("configs"));
+        NewTopic topic = new NewTopic(r.text("topic"), (int) r.number("partitions"), (short) r.number("replicas"))
+            .configs(r.texts("configs"));
         wait(admin().createTopics(Collections.singleton(topic)).all());
         return none();
     }
