@@ -123,6 +123,10 @@ func TestManySeeds(t *testing.T) {
 		acked, faults = acked+r.Acked, faults+r.Faults
 		if len(r.Findings) > 0 {
 			bad++
+			fmt.Printf("seed %d: %s\n", r.Seed, r.Findings[0]) // the rest is printed at the end
+		}
+		if (i+1)%500 == 0 {
+			fmt.Printf("%d seeds so far, %d with findings\n", i+1, bad)
 		}
 	}
 	fmt.Printf("%d seeds from %d on: %d records acknowledged, %d faults, %d seeds with findings, in %v\n",
