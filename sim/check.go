@@ -38,7 +38,7 @@ type partHistory struct {
 	high    kafkaproto.Offset            // the highest high watermark that a client was shown
 	latest  listed                       // of the latest leader epoch
 	fixed   []record                     // what is committed, by offset from fixedFrom on
-	probed  map[*life]kafkaproto.Offset // up to where a replica was compared
+	probed  map[*life]kafkaproto.Offset  // up to where a replica was compared
 }
 
 type ackedRecord struct {
