@@ -36,7 +36,7 @@ setup: ## Install what the tests need beside Go (apt as root: kcat, Java, Maven,
 .PHONY: test
 test: build setup ## Run all tests, the stock clients' too
 	go test ./...
-	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -count=1 -timeout=20m ./...
+	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -count=1 -timeout=40m ./...
 
 .PHONY: check
 check: ## Format, vet (linux and darwin), staticcheck, import layers
@@ -76,7 +76,7 @@ bench: ## Run the benchmarks that live beside the code (BENCH=regexp)
 
 .PHONY: compat
 compat: build setup ## Run the stock clients' tests alone, with every line of their output (RUN=regexp)
-	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=30m -run='$(RUN)' ./...
+	cd compat-tests && STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=60m -run='$(RUN)' ./...
 
 .PHONY: compat-full
 compat-full: build setup ## Run the stock clients' tests at the sizes of the goals, franz-go's own suite with all its records
