@@ -72,11 +72,17 @@ func (c *client) leader(id kafkaproto.TopicPartition) (int32, kafkaproto.LeaderE
 	if !ok || p.Leader < 0 || p.LeaderEpoch < c.epochs[id] {
 		return 0, 0
 	}
+	c.heard(id, p.LeaderEpoch)
+	return p.Leader, p.LeaderEpoch
+}
+
+// heard takes word of a leader epoch, as a consumer does of the one that a committed offset comes with: whoever leads in an
+// earlier one may not have what was read.
+func (c *client) heard(id kafkaproto.TopicPartition, epoch kafkaproto.LeaderEpoch) {
 	if c.epochs == nil {
 		c.epochs = map[kafkaproto.TopicPartition]kafkaproto.LeaderEpoch{}
 	}
-	c.epochs[id] = p.LeaderEpoch
-	return p.Leader, p.LeaderEpoch
+	c.epochs[id] = max(c.epochs[id], epoch)
 }
 
 // The brokers' side.

@@ -26,7 +26,8 @@ type member struct {
 	dead       bool
 	owned      []kafkaproto.TopicPartition
 	positions  map[kafkaproto.TopicPartition]kafkaproto.Offset
-	busy       bool // a request to the coordinator is on its way
+	read       map[kafkaproto.TopicPartition]kafkaproto.LeaderEpoch // of the last record
+	busy       bool                                                 // a request to the coordinator is on its way
 }
 
 const (
@@ -102,7 +103,7 @@ func (m *member) die(again time.Duration) {
 func (m *member) forget() {
 	m.joins++
 	m.owned, m.generation = nil, -1
-	m.positions = map[kafkaproto.TopicPartition]kafkaproto.Offset{}
+	m.positions, m.read = map[kafkaproto.TopicPartition]kafkaproto.Offset{}, map[kafkaproto.TopicPartition]kafkaproto.LeaderEpoch{}
 	m.busy = false
 }
 
@@ -207,6 +208,8 @@ func (m *member) fetchOffsets() {
 			id := m.owned[i]
 			m.s.check.committedAt(m.g, id, t.Partitions[0].Offset, before[id], m.name)
 			m.positions[id] = max(t.Partitions[0].Offset, 0)
+			m.read[id] = t.Partitions[0].LeaderEpoch
+			m.heard(id, t.Partitions[0].LeaderEpoch)
 		}
 		m.begin()
 	})
@@ -262,13 +265,21 @@ func (m *member) commitLater(joins int) {
 	})
 }
 
+// lastEpoch is the leader epoch of the last record that was read of a partition, -1 if there is none.
+func (m *member) lastEpoch(id kafkaproto.TopicPartition) kafkaproto.LeaderEpoch {
+	if epoch, ok := m.read[id]; ok {
+		return epoch
+	}
+	return kafkaproto.NoLeaderEpoch
+}
+
 // commit stores the positions.
 func (m *member) commit(done func()) {
 	in := groups.OffsetCommit{Group: m.g.name, MemberID: m.id, Generation: m.generation, Retention: -1}
 	at := map[kafkaproto.TopicPartition]kafkaproto.Offset{}
 	for _, id := range m.owned {
 		at[id] = m.positions[id]
-		in.Offsets = append(in.Offsets, groups.CommitOffset{Topic: m.s.topicName(id), Partition: id.Partition, Offset: at[id], LeaderEpoch: -1})
+		in.Offsets = append(in.Offsets, groups.CommitOffset{Topic: m.s.topicName(id), Partition: id.Partition, Offset: at[id], LeaderEpoch: m.lastEpoch(id)})
 	}
 	if len(in.Offsets) == 0 {
 		done()
@@ -332,6 +343,7 @@ func (m *member) took(id kafkaproto.TopicPartition, from kafkaproto.Offset, f fe
 		if r.offset >= from {
 			m.s.check.seen(id, r, m.name)
 			next = max(next, r.offset+1)
+			m.read[id] = r.epoch
 		}
 	})
 	if bad != nil {
