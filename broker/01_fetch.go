@@ -111,6 +111,9 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 		for j := range t.Partitions {
 			from := &t.Partitions[j]
 			p := f.put(f.key(t.TopicID, t.Topic, from.Partition))
+			if f.follower {
+				p.forgetTold()
+			}
 			p.offset = kafkaproto.Offset(from.FetchOffset)
 			p.maxBytes = int(from.PartitionMaxBytes)
 			p.currentEpoch, p.lastEpoch = kafkaproto.NoLeaderEpoch, kafkaproto.NoLeaderEpoch

@@ -243,3 +243,21 @@ func TestSessionsAreBoundedByTheCachesSlots(t *testing.T) {
 		t.Errorf("got %+v", resp)
 	}
 }
+
+// A follower that asks for a partition anew, while the answer to its last request is on its way, drops what that says of it. So
+// it must be told the high watermark again, or it would not know it until the next record comes.
+func TestAFollowerThatAsksAnewIsToldTheHighWatermarkAgain(t *testing.T) {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = 18
+	addFetch(req, "t", kafkaproto.TopicID{1}, 0, 7)
+	for _, follower := range []bool{true, false} {
+		s := newFetchSession(true, follower)
+		s.update(req)
+		p := s.first
+		p.highWatermark, p.logStart = 7, 3 // as told
+		s.update(req)
+		if again := p.highWatermark == kafkaproto.NoOffset && p.logStart == kafkaproto.NoOffset; again != follower {
+			t.Errorf("follower %v: what was told is %d from %d", follower, p.highWatermark, p.logStart)
+		}
+	}
+}

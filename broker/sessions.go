@@ -45,6 +45,12 @@ type sessionPartition struct {
 	absent bool                 // was unknown when that came
 }
 
+// forgetTold has the next answer name the partition again. A follower that asks for a partition anew, while its last request is
+// still on its way, takes no word of the answer to that one: it was about another place in its log.
+func (p *sessionPartition) forgetTold() {
+	p.highWatermark, p.logStart = kafkaproto.NoOffset, kafkaproto.NoOffset
+}
+
 // fetchSession is a list of partitions in the order in which they are read. Those that gave data go to its end, so that
 // none starves behind others when an answer is full. A fetch without a session uses one that nobody else knows.
 //

@@ -112,7 +112,7 @@ func (s *session) update(req *kmsg.FetchRequest) {
 				s.order = append(s.order, id)
 				s.parts[id] = &sessionPart{high: -1}
 			}
-			s.parts[id].asked = p
+			s.parts[id].asked, s.parts[id].high = p, -1 // as the broker's sessions do for followers
 		}
 	}
 	for _, t := range req.ForgottenTopics {
