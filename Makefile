@@ -44,6 +44,8 @@ check: ## Format, vet (linux and darwin), staticcheck, import layers
 	go vet ./...
 	GOOS=darwin go vet ./...
 	go tool staticcheck ./...
+	go vet -tags=clockstep ./internal/env
+	go test -tags=clockstep ./internal/env
 	go test ./internal/arch/... ./docs/...
 	cd compat-tests && go vet ./... && GOOS=darwin go vet ./...
 	cd compat-tests/drivers/go && go vet ./... && go vet -modfile=sarama-1.45.mod -tags=sarama_old ./... && GOOS=darwin go vet ./...
@@ -85,6 +87,10 @@ compat-full: build setup ## Run the stock clients' tests at the sizes of the goa
 .PHONY: failover
 failover: build setup ## Measure failover of three nodes, each fault thirty times, and print the table
 	cd compat-tests && COMPAT_FULL=1 STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=180m -run='TestFailover|TestControlledRestarts' .
+
+.PHONY: chaos
+chaos: build setup ## Three nodes under faults of all kinds (DURATION=1h, SEED=n, CHAOS_FAULTS=words of their names)
+	cd compat-tests && DURATION=$(or $(DURATION),1h) STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=0 -run='TestChaos$$' .
 
 .PHONY: clean
 clean: ## Remove what was built (not ./data)

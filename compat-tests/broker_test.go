@@ -38,6 +38,8 @@ type broker struct {
 	flags      []string // more flags of `streambus serve`
 	wrap       []string // a command line before the binary, such as strace's
 	namespace  string   // the network namespace that the process runs in, "" for the tests' own
+	program    string   // the binary
+	env        []string // nil: the tests' own
 	logPath    string
 
 	mu     sync.Mutex
@@ -67,6 +69,7 @@ func prepareBroker(t testing.TB, id int, flags ...string) *broker {
 		admin:   ports[1],
 		cluster: ports[2],
 		flags:   flags,
+		program: program,
 		logPath: filepath.Join(work, "broker.log"),
 	}
 	if againstKafka {
@@ -103,12 +106,12 @@ func (b *broker) start() {
 func (b *broker) exec() {
 	b.t.Helper()
 	args := []string{
-		program, "serve", "--data-dir", b.dir, "--listen", b.addr, "--admin-listen", b.admin,
+		b.program, "serve", "--data-dir", b.dir, "--listen", b.addr, "--admin-listen", b.admin,
 		"--cluster-listen", b.cluster,
 	}
 	args = slices.Concat(args, b.clusterFlags(), b.flags)
 	if b.properties != "" {
-		args = slices.Concat([]string{program, "serve", "--config", b.properties, "--admin-listen", b.admin}, b.flags)
+		args = slices.Concat([]string{b.program, "serve", "--config", b.properties, "--admin-listen", b.admin}, b.flags)
 	}
 	if againstKafka {
 		args = b.kafkaCommand()
@@ -124,7 +127,7 @@ func (b *broker) exec() {
 	defer log.Close()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr, cmd.Env = dieWithParent(), b.env
 	if err := cmd.Start(); err != nil {
 		b.t.Fatalf("starting the broker: %v", err)
 	}

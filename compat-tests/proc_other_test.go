@@ -4,6 +4,7 @@ package compat
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
 
@@ -13,3 +14,7 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 func mountTmpfs(dir, options string) error { return errors.ErrUnsupported }
 
 func unmount(dir string) error { return errors.ErrUnsupported }
+
+func fallocate(*os.File, int64) error { return errors.ErrUnsupported }
+
+func freeBytes(string) (int64, error) { return 0, errors.ErrUnsupported }

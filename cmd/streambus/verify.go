@@ -24,6 +24,7 @@ damage, the next start cuts it off.`,
 		Args: takes(1, 1),
 	}
 	format := a.read(c)
+	digests := c.Flags().Bool("digests", false, "print a checksum of each partition's records: replicas that hold the same have the same, after a clean stop")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		f, err := format()
 		if err != nil {
@@ -44,6 +45,9 @@ damage, the next start cuts it off.`,
 			return fmt.Errorf("verify %s: %w", args[0], err)
 		}
 		v := newVerified(args[0], report)
+		if *digests {
+			v.addDigests(report.Digests)
+		}
 		if err := cli.Print(a.out, f, v); err != nil {
 			return err
 		}
@@ -65,7 +69,22 @@ type verified struct {
 	Bytes       int64    `json:"bytes"`
 	Torn        string   `json:"torn,omitempty"` // where the log ends, if a crash left something unfinished behind it
 	Quarantined []string `json:"quarantined,omitempty"`
+	Digests     []digest `json:"digests,omitempty"`
 	Problems    []string `json:"problems"`
+}
+
+// digest is of the batches of one partition, from the first offset to the last.
+type digest struct {
+	Partition string `json:"partition"` // by its topic's id, for a directory knows no names
+	First     int64  `json:"first"`
+	Last      int64  `json:"last"`
+	Sum       string `json:"crc32c"`
+}
+
+func (v *verified) addDigests(of []log.Digest) {
+	for _, d := range of {
+		v.Digests = append(v.Digests, digest{d.Log.String(), int64(d.First), int64(d.Last), fmt.Sprintf("%08x", d.Sum)})
+	}
 }
 
 func newVerified(dir string, r log.Report) *verified {
@@ -92,6 +111,9 @@ func (v *verified) WriteTable(w io.Writer) error {
 	}
 	for _, id := range v.Quarantined {
 		fmt.Fprintf(w, "in quarantine: %s\n", id)
+	}
+	for _, d := range v.Digests {
+		fmt.Fprintf(w, "%s: %d to %d, %s\n", d.Partition, d.First, d.Last, d.Sum)
 	}
 	found := "no problems"
 	if n := len(v.Problems); n > 0 {

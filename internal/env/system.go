@@ -14,7 +14,7 @@ func System() Env {
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) Now() time.Time { return now() }
 
 func (systemClock) AfterFunc(d time.Duration, f func()) Timer {
 	return systemTimer{t: time.AfterFunc(d, f)}
