@@ -18,6 +18,9 @@ type fault struct {
 }
 
 // faults are those that can be had on this machine.
+//
+// Bits flip in the file that a start reads. Damage in older files, which a start does not read, is found by streambus verify
+// and by the checksums that consumers and followers look at; "old damage" is done only where CHAOS_FAULTS asks for it.
 func (r *chaos) faults() []fault {
 	all := []fault{
 		{"kill -9 of one", func() { r.kill(1) }},
@@ -27,7 +30,10 @@ func (r *chaos) faults() []fault {
 		{"SIGSTOP of one", func() { r.pause(1) }},
 		{"SIGSTOP of two", func() { r.pause(2) }},
 		{"clock step", r.stepClock},
-		{"bit flips", r.flipBits},
+		{"bit flips", func() { r.flipBits(newestFile) }},
+	}
+	if strings.Contains(os.Getenv("CHAOS_FAULTS"), "old damage") {
+		all = append(all, fault{"old damage", func() { r.flipBits(oldFile) }})
 	}
 	if r.net == nil {
 		return all
@@ -177,12 +183,12 @@ func (r *chaos) fillDisk() {
 
 // flipBits damages WAL files of a node that is down. Started again it either says so and ends, or serves nothing of it; then
 // its directory is given up, as one would do with a disk that lies, and the node fetches everything from the others.
-func (r *chaos) flipBits() {
+func (r *chaos) flipBits(choose func(files []string) string) {
 	r.c.healthy(chaosTopic) // what is destroyed must be somewhere else
 	id := r.some(1)[0]
 	b := r.c.node(id)
 	b.kill9()
-	flipped := r.flip(b)
+	flipped := r.flip(b, choose)
 	found := r.damageFound(b)
 	r.seen.note("    node %d: %s; streambus verify finds damage: %v", id, flipped, found)
 	b.exec()
@@ -201,13 +207,20 @@ func (r *chaos) flipBits() {
 	r.c.healthy(chaosTopic)
 }
 
+// newestFile is what the node wrote to when it died: files are named by numbers.
+func newestFile(files []string) string {
+	return files[len(files)-1]
+}
+
+func oldFile(files []string) string { return files[0] }
+
 // flip changes some bits of one file, and says where.
-func (r *chaos) flip(b *broker) string {
+func (r *chaos) flip(b *broker, choose func(files []string) string) string {
 	files, err := filepath.Glob(filepath.Join(b.dir, "wal", "*.wal"))
 	if err != nil || len(files) == 0 {
 		r.t.Fatalf("no WAL files in %s: %v", b.dir, err)
 	}
-	path := files[r.rand.IntN(len(files))]
+	path := choose(files)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		r.t.Fatal(err)

@@ -67,10 +67,10 @@ func startChaos(t *testing.T) *chaos {
 	}
 	r.dir = dir
 	t.Cleanup(r.tidy)
-	if os.Getuid() == 0 {
+	if why := noNamespaces(); why == "" || inCI {
 		r.net = newNetwork(t)
 	} else {
-		t.Log("without root no link is cut and no disk filled")
+		t.Logf("left out are cut links and full disks: %s", why)
 	}
 	r.startNodes()
 	r.c.createTopic(chaosTopic, spread...)

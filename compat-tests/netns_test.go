@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -22,20 +23,28 @@ type network struct {
 // outside is the number of the place of the test and the clients; nodes count from 1.
 const outside = 0
 
-// needNamespaces leaves out what can't be done without root or on another system than Linux.
-func needNamespaces(t testing.TB) {
-	t.Helper()
-	needLinux(t)
-	if os.Getuid() != 0 {
-		leaveOut(t, "cutting links takes network namespaces, and those take root")
+// noNamespaces says why no links can be cut here, and nothing where they can: that takes Linux, root and the right to make
+// network namespaces, which root of a container may lack.
+func noNamespaces() string {
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		return "cutting links takes network namespaces, and those take root"
 	}
-	needTool(t, "ip")
+	name := fmt.Sprintf("sb%x-try", os.Getpid())
+	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
+		return fmt.Sprintf("no network namespace can be made, so no link is cut: %v: %s", err, out)
+	}
+	if out, err := exec.Command("ip", "netns", "del", name).CombinedOutput(); err != nil {
+		return fmt.Sprintf("a network namespace can't be removed: %v: %s", err, out)
+	}
+	return ""
 }
 
 // newNetwork makes the namespaces and their links; all of them go with the test.
 func newNetwork(t testing.TB) *network {
 	t.Helper()
-	needNamespaces(t)
+	if why := noNamespaces(); why != "" {
+		leaveOut(t, "%s", why)
+	}
 	pid := os.Getpid()
 	n := &network{
 		t: t, prefix: fmt.Sprintf("sb%x", pid), subnet: fmt.Sprintf("198.%d.%d", 18+pid/250%2, pid%250), cuts: map[[2]int]bool{},
