@@ -17,14 +17,13 @@ type chaosGroup struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	mu        sync.Mutex
-	given     []map[int64]string // by partition: the values that were given, by offset
-	acked     []int64            // by partition: the highest acknowledged commit
-	commits   int
-	refused   int
-	again     int
-	findings  findings
-	rebalance int
+	mu       sync.Mutex
+	given    []map[int64]string // by partition: the values that were given, by offset
+	acked    []int64            // by partition: the highest acknowledged commit
+	commits  int
+	refused  int
+	again    int
+	findings findings
 }
 
 const chaosGroupID = "chaos-readers"
