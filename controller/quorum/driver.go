@@ -66,6 +66,7 @@ type driver struct {
 	machine *controller.Machine // nil while this node doesn't lead
 	term    uint64
 	leading bool // the machine takes commands
+	fresh   bool // it has just begun to: nobody has looked yet who died with the leader before
 	flight  *round
 	fired   []string // timers that fired while a round was in flight
 	timers  map[string]env.Timer
@@ -127,6 +128,10 @@ func (d *driver) run() {
 			d.decideTimer()
 		}
 		d.q.leaderMoved(d.leading, d.term)
+		if d.fresh && d.leading {
+			d.fresh = false
+			d.q.spawn(d.q.lookAtVoters) // not before it is known that this node leads: it acts only then
+		}
 	}
 }
 
@@ -167,7 +172,7 @@ func (d *driver) awaitBarrier() {
 
 // depose forgets the machine and its timers. A round in flight comes back with its own fate.
 func (d *driver) depose() {
-	d.machine, d.leading, d.fired = nil, false, nil
+	d.machine, d.leading, d.fresh, d.fired = nil, false, false, nil
 	for key, t := range d.timers {
 		t.Stop()
 		delete(d.timers, key)
@@ -183,7 +188,7 @@ func (d *driver) takeOver(term uint64) {
 	d.term = term
 	d.machine = controller.NewMachine(d.q.fsm.image.Load(), d.q.options.Defaults)
 	d.step(controller.Input{Command: controller.TakeOver{}})
-	d.q.spawn(d.q.lookAtVoters)
+	d.fresh = true
 	if d.machine.Image().ClusterID() != "" {
 		d.leading = true
 		return
