@@ -8,6 +8,25 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// damagedThird is what a crash leaves of the world, with a flipped bit or more in the log's third entry, and that entry.
+func (w *world) damagedThird(l *Log) (*world, entry) {
+	w.t.Helper()
+	l.mu.Lock()
+	third := l.entries[2]
+	l.mu.Unlock()
+	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
+	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := f.WriteVAt([][]byte{{0xff, 0xff}}, int64(third.pos)+200); err != nil {
+		w.t.Fatal(err)
+	}
+	_ = f.SyncData()
+	_ = f.Close()
+	return w.on(crashed), third
+}
+
 func TestDamageBelowWhatWasSyncedStopsTheStartUntilItIsAccepted(t *testing.T) {
 	w := newWorld(t)
 	e := w.open(func(o *Options) { o.FileBytes = 1 << 20 })
@@ -17,21 +36,8 @@ func TestDamageBelowWhatWasSyncedStopsTheStartUntilItIsAccepted(t *testing.T) {
 		mustAppend(t, other, spec{n: 1, size: 100})
 		flush(t, e)
 	}
-	l.mu.Lock()
-	third := l.entries[2]
-	l.mu.Unlock()
-	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
-	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteVAt([][]byte{{0xff, 0xff}}, int64(third.pos)+200); err != nil {
-		t.Fatal(err)
-	}
-	_ = f.SyncData()
-	_ = f.Close()
-	w2 := w.on(crashed)
-	_, _, err = w2.tryOpen(nil)
+	w2, third := w.damagedThird(l)
+	_, _, err := w2.tryOpen(nil)
 	var c *CorruptionError
 	if !errors.As(err, &c) || !errors.Is(err, ErrCorrupt) || !c.Known || c.Log != l.ID() || c.First != 4 || c.Last != 5 ||
 		c.Position != int64(third.pos)-frameHeaderLen {
@@ -68,21 +74,8 @@ func TestWhatIsCutBelowDamageCanBeWrittenAnew(t *testing.T) {
 		mustAppend(t, l, spec{n: 2, size: 500})
 		flush(t, e)
 	}
-	l.mu.Lock()
-	third := l.entries[2]
-	l.mu.Unlock()
-	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
-	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteVAt([][]byte{{0xff, 0xff}}, int64(third.pos)+200); err != nil {
-		t.Fatal(err)
-	}
-	_ = f.SyncData()
-	_ = f.Close()
-	w2 := w.on(crashed)
-	_, _, err = w2.tryOpen(nil)
+	w2, _ := w.damagedThird(l)
+	_, _, err := w2.tryOpen(nil)
 	if logs, all := Damaged(err); all || len(logs) != 1 || logs[0] != l.ID() {
 		t.Fatalf("damaged: %v %v of %v", logs, all, err)
 	}
