@@ -394,7 +394,7 @@ func (l *rollingLoad) check() {
 			l.fault("%d-%d is not a number: %q", r.Partition, r.Offset, r.Value)
 		}
 		once := !l.client.lacks("produce:idempotent")
-		if at := l.at[n]; once && at[1] >= 0 && at != [2]int64{int64(r.Partition), r.Offset} {
+		if at, acked := l.at[n]; once && acked && at[1] >= 0 && at != [2]int64{int64(r.Partition), r.Offset} {
 			l.fault("number %d is at %d-%d and was acknowledged at %d", n, r.Partition, r.Offset, at)
 		}
 		if found[n]++; found[n] == 1 {
