@@ -47,6 +47,7 @@ type chaos struct {
 
 func TestChaos(t *testing.T) {
 	notKafka(t)
+	t.Parallel() // with others that bear a busy machine
 	r := startChaos(t)
 	r.run()
 	r.finish()

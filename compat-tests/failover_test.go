@@ -231,7 +231,22 @@ func (f *failover) victim(role string) int32 {
 	return leader
 }
 
-func TestFailoverOfDeadNodes(t *testing.T) {
+// TestFailover runs its parts side by side, for they wait most of the time; when it measures, one after the other.
+func TestFailover(t *testing.T) {
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{{"dead nodes", failoverOfDeadNodes}, {"paused nodes", failoverOfPausedNodes}, {"nodes cut off", failoverOfNodesCutOff}} {
+		t.Run(part.name, func(t *testing.T) {
+			if !full {
+				t.Parallel()
+			}
+			part.run(t)
+		})
+	}
+}
+
+func failoverOfDeadNodes(t *testing.T) {
 	f := startFailover(t, nil, 0, 1)
 	f.rest = metadataAge + 500*time.Millisecond
 	f.eachRole(failoverMedian, failoverMost, f.kill)
@@ -275,7 +290,7 @@ func (f *failover) end() {
 // spread are six partitions led by all nodes.
 var spread = []int32{1, 2, 3, 1, 2, 3}
 
-func TestFailoverOfPausedNodes(t *testing.T) {
+func failoverOfPausedNodes(t *testing.T) {
 	f := startFailover(t, nil, failoverTimeout, spread...)
 	for i := range failoverRounds(2) {
 		f.settled()
@@ -291,7 +306,7 @@ func TestFailoverOfPausedNodes(t *testing.T) {
 	f.within("pause", silentMost, silentMost)
 }
 
-func TestFailoverOfNodesCutOff(t *testing.T) {
+func failoverOfNodesCutOff(t *testing.T) {
 	f := startFailover(t, newNetwork(t), failoverTimeout, spread...)
 	for i := range failoverRounds(2) {
 		f.settled()

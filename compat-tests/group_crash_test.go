@@ -19,6 +19,7 @@ import (
 // confluent-kafka, that commit synchronously what they get, while a producer writes numbers. No acknowledged commit is
 // lost, no number is skipped, and none comes again after a commit that covers it was acknowledged.
 func TestKillNineUnderAGroup(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, scenarioFlags...)
 	g := newGroupCrash(t, b)
 	ctx, cancel := context.WithCancel(t.Context())

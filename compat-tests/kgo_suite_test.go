@@ -26,12 +26,20 @@ type kgoEvent struct {
 
 // TestFranzGosOwnIntegrationTests runs the tests that franz-go's author runs against brokers. Those that fail for a known
 // reason are in kgo_known.txt; any other failure is one here, and so is a listed one that passes.
-func TestFranzGosOwnIntegrationTests(t *testing.T) { kgoSuite(t, startBroker(t)) }
+func TestFranzGosOwnIntegrationTests(t *testing.T) {
+	kgoSuite(t, func(t *testing.T) system { return startBroker(t) })
+}
 
 // TestFranzGosOwnIntegrationTestsOnThreeNodes has three replicas of each topic, two of which must be in sync.
-func TestFranzGosOwnIntegrationTestsOnThreeNodes(t *testing.T) { kgoSuite(t, startThree(t)) }
+func TestFranzGosOwnIntegrationTestsOnThreeNodes(t *testing.T) {
+	kgoSuite(t, func(t *testing.T) system { return startThree(t) })
+}
 
-func kgoSuite(t *testing.T, sys system) {
+func kgoSuite(t *testing.T, start func(t *testing.T) system) {
+	if !full {
+		t.Parallel()
+	}
+	sys := start(t)
 	records, within := "5000", 5*time.Minute
 	if full {
 		records, within = "500000", 30*time.Minute

@@ -24,7 +24,7 @@ var rollingClients = []string{
 func TestRollingRestart(t *testing.T) { roll(t, (*broker).stop) }
 
 // TestRollingKillNine is the same with nodes that die. Nodes die under three of the clients in every run
-// (TestFailoverOfDeadNodes); under all ten of them in full.
+// (TestFailover); under all ten of them in full.
 func TestRollingKillNine(t *testing.T) {
 	if !full {
 		t.Skip("make compat-full kills nodes under all clients")

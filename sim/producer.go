@@ -30,7 +30,8 @@ type sendLane struct {
 	id       kafkaproto.TopicPartition
 	waiting  []*outBatch // in order; the first inFlight of them are on their way
 	inFlight int
-	draining bool // something failed: nothing is sent until nothing is on its way
+	at       int32 // the node that those on their way went to
+	draining bool  // something failed: nothing is sent until nothing is on its way
 	paused   bool
 	ended    bool
 	made     int   // records
@@ -103,6 +104,12 @@ func (l *sendLane) send() {
 				l.pause()
 				return
 			}
+			// A new leader that knows nothing of the producer takes any first sequence, as Kafka does. So, like franz-go, it
+			// sends nothing there while what it sent before is open at the old one.
+			if l.inFlight > 0 && to != l.at {
+				return
+			}
+			l.at = to
 			l.sendOne(b, to)
 		}
 	}

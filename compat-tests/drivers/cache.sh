@@ -15,10 +15,12 @@ cached() {
 
 python_folder() { cached python "$drivers/python/requirements.txt"; }
 node_folder() { cached node "$drivers/node/package-lock.json"; }
-java_folder() { cached "java-$1" "$drivers/java/kafka-clients-$1.xml" "$drivers"/java/src/*.java "$drivers/java/src-$(java_api "$1")"/*.java; }
+java_folder() { cached "java-$1" "$drivers/cache.sh" "$drivers/java/kafka-clients-$1.xml" "$drivers"/java/src/*.java "$drivers/java/src-$(java_api "$1")"/*.java; }
 
 # The versions of kafka-clients that are driven, and the sources that know the calls of each.
 java_versions="4.3.1 3.9.1 2.8.2 1.1.1"
+java_flags=(-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Dorg.slf4j.simpleLogger.defaultLogLevel=warn)
+java_classpath() { local IFS=: jars=("$1"/jars/*.jar); echo "${jars[*]}"; } # one by one: the JVM's archive wants it so
 java_api() { case "$1" in 1.*) echo old ;; *) echo new ;; esac; }
 
 # missing WHAT: says what is not installed and ends as ../README.md tells.
