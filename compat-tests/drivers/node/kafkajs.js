@@ -211,7 +211,7 @@ class Driver extends Base {
         const partition = chosen.get(m)
         const nth = counts.get(partition) ?? 0
         counts.set(partition, nth + 1)
-        return [partition, base.get(partition) + nth]
+        return [partition, base.has(partition) ? base.get(partition) + nth : null] // it may tell of some partitions only
       })
     }
   }
