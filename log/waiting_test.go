@@ -127,6 +127,23 @@ func TestAFileThatNeedsNoSyncAnyMoreMayBeClosed(t *testing.T) {
 	}
 }
 
+func TestMuchThatNobodySyncsIsWrittenBack(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FlushPolicy, o.FileBytes = FlushNever, 128<<20 })
+	l := mustLog(t, e, topic(1, 0))
+	flush(t, e)
+	for range writeBackBytes>>20 - 2 {
+		mustAppend(t, l, spec{size: 1 << 20})
+	}
+	if ends := l.Ends(); ends.Flushed != 0 {
+		t.Fatalf("little was written, and is flushed to %d", ends.Flushed)
+	}
+	for range 4 {
+		mustAppend(t, l, spec{size: 1 << 20})
+	}
+	eventually(t, "what was written is synced", func() bool { return l.Ends().Flushed > 0 })
+}
+
 func TestWhatWasTruncatedStaysSoWhenOlderFilesAreSealedLater(t *testing.T) {
 	w := newWorld(t)
 	e := w.open(func(o *Options) { o.FlushPolicy = FlushNever })

@@ -18,6 +18,9 @@ const (
 	maxReserve   = 32 << 20
 	// diskCheckBytes is how much is written between two looks at the disk's room.
 	diskCheckBytes = 16 << 20
+	// writeBackBytes is how much may be written without a sync that anyone asked for until one is made all the same: pages
+	// that nobody starts to write become so many that the kernel makes the writer wait for them.
+	writeBackBytes = 32 << 20
 )
 
 // writer is the one goroutine that writes the WAL: it takes all that waits, makes frames of it, writes them with one
@@ -49,6 +52,7 @@ type writer struct {
 	wantSync   bool
 	unsynced   int64
 	syncWithin time.Duration
+	loose      int64 // bytes since the last sync was asked for
 }
 
 // plan is a frame to be: a chain of items.
@@ -266,6 +270,7 @@ func (w *writer) writeFrames(items []item, plans []plan) error {
 	}
 	w.e.flow.addUnsealed(pos - w.pos)
 	w.toCheck += pos - w.pos
+	w.loose += pos - w.pos
 	w.pos = pos
 	return nil
 }
@@ -387,8 +392,8 @@ func (w *writer) publishControl(l *Log) {
 
 // afterRound asks for the sync that the round's logs need, and looks at the disk now and then.
 func (w *writer) afterRound() {
-	if w.wantSync {
-		w.wantSync = false
+	if w.wantSync || w.loose >= writeBackBytes {
+		w.wantSync, w.loose = false, 0
 		w.e.sync.request(position(w.at.Load()), w.unsynced)
 		w.unsynced = 0
 	}
