@@ -72,7 +72,8 @@ func commit(ctx context.Context, c *conn, group, topic string, offset int64) err
 	if err := c.nc.SetDeadline(time.Now().Add(callTimeout)); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })
+	// At the end a commit that is on its way is waited for: if it arrived after the groups were deleted, it would make one anew.
+	stop := context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Now().Add(leaveTimeout)) })
 	defer stop()
 	version, err := c.version(req.Key(), commitVersion)
 	if err != nil {

@@ -233,11 +233,15 @@ func TestThreeMembersJoinLeaveAndDie(t *testing.T) {
 	// All three arrive within the initial delay, and begin as one generation.
 	arrived := g.join(0, 1, 2)
 	watcher.awaitState("g", "PreparingRebalance", 3)
-	for watcher.described("g").State == "PreparingRebalance" { // who comes late puts the end off
+	preparing := func() bool { return watcher.described("g").State == "PreparingRebalance" }
+	for preparing() { // who comes late puts the end off
 		clock.Advance(3 * time.Second)
+		for until := time.Now().Add(200 * time.Millisecond); preparing() && time.Now().Before(until); { // and sessions are 10 s long
+		}
 	}
 	arrived()
 	g.sync(2, 0, 1)
+	g.heartbeats(nil, 0, 1, 2)
 	generation := g.joins[0].Generation
 	for _, j := range g.joins {
 		if j.Generation != generation {
