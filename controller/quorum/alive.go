@@ -21,6 +21,8 @@ const (
 	lookTimeout = 300 * time.Millisecond // of one connection
 	lookPause   = 20 * time.Millisecond
 	lookTries   = 15
+	// lookAgain is the pause between two looks at a voter whose broker has not been heard of yet.
+	lookAgain = 100 * time.Millisecond
 )
 
 // campaignTurn is how long each voter lets those before it stand for election, when their leader has died.
@@ -81,9 +83,36 @@ func (q *Quorum) lookAtVoters() {
 			continue
 		}
 		q.spawn(func() {
-			q.brokerGone(suspect{id: id, epoch: b.Epoch, server: string(server.ID), address: string(server.Address)})
+			q.lookUntilHeard(suspect{id: id, epoch: b.Epoch, server: string(server.ID), address: string(server.Address)})
 		})
 	}
+}
+
+// lookUntilHeard looks again and again, because a voter may die after the first look and before its broker has a connection
+// here that could break. When a session has gone by, that decides.
+func (q *Quorum) lookUntilHeard(s suspect) {
+	for range q.options.Defaults.Session()/lookAgain + 1 {
+		q.brokerGone(s)
+		b, ok := q.fsm.image.Load().Broker(s.id)
+		if !ok || b.Fenced || b.Epoch != s.epoch || !q.leads() || q.hears(s) || !q.stream.pause(lookAgain) {
+			return
+		}
+	}
+}
+
+// hears says whether heartbeats of a broker come over a connection that stands.
+func (q *Quorum) hears(of suspect) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s := range q.served {
+		s.mu.Lock()
+		found := s.beats && s.id == of.id && s.epoch == of.epoch
+		s.mu.Unlock()
+		if found {
+			return true
+		}
+	}
+	return false
 }
 
 // leaderGone stands for election at once when the leader is dead, instead of waiting until its silence is noticed. Voters
