@@ -48,6 +48,7 @@ type failover struct {
 	seen   *timeline
 	pulse  *pulse
 	rest   time.Duration       // before each fault
+	single bool                // what counts is the longest time of a single partition, not of all at once
 	rounds map[string][]waited // by fault
 }
 
@@ -110,7 +111,7 @@ func (f *failover) round(name string, most time.Duration, fault func()) {
 		l.catchUp()
 		w.any[l.name] = l.longest(began, ended, -1)
 		w.one[l.name] = l.longestOfOne(began, ended, len(f.wanted))
-		worst = max(worst, w.any[l.name])
+		worst = max(worst, f.counts(w)[l.name])
 		line = append(line, fmt.Sprintf("%s %v/%v", l.name, w.any[l.name].Round(time.Millisecond), w.one[l.name].Round(time.Millisecond)))
 	}
 	line = append(line, fmt.Sprintf("the machine itself %v", w.held.Round(time.Millisecond)))
@@ -120,6 +121,14 @@ func (f *failover) round(name string, most time.Duration, fault func()) {
 		f.t.Logf("what the nodes said meanwhile, and when acknowledgements stopped and went on\n%s%s", f.seen.since(began), f.gaps(began, ended))
 	}
 	checkTopic(f.t, f.c, f.topic, len(f.wanted), f.loads)
+}
+
+// counts are the times of a round that are held against what is promised.
+func (f *failover) counts(w waited) map[string]time.Duration {
+	if f.single {
+		return w.one
+	}
+	return w.any
 }
 
 // gaps are the times without an acknowledgement that are worth telling.
@@ -188,11 +197,14 @@ func last(d []time.Duration) time.Duration {
 func (f *failover) within(name string, median, most time.Duration) {
 	for _, l := range f.loads {
 		for _, w := range f.rounds[name] {
-			if w.any[l.name] > most+w.patience() {
-				f.t.Errorf("%s: %s waited %v, and %v is promised", name, l.name, w.any[l.name], most)
+			if got := f.counts(w)[l.name]; got > most+w.patience() {
+				f.t.Errorf("%s: %s waited %v, and %v is promised", name, l.name, got, most)
 			}
 		}
-		all, _ := f.of(name, l.name)
+		all, ones := f.of(name, l.name)
+		if f.single {
+			all = ones
+		}
 		if full && middle(all) > median {
 			f.t.Errorf("%s: the median of %s is %v, and %v is promised", name, l.name, middle(all), median)
 		}
@@ -252,8 +264,12 @@ func failoverOfDeadNodes(t *testing.T) {
 	f.eachRole(failoverMedian, failoverMost, f.kill)
 }
 
+// TestControlledRestartsGoUnnoticed has a partition led by each node, as any cluster has: the clients then use their
+// connections to all of them. With one partition alone, franz-go would find its connection to the next leader broken by that
+// node's own restart before, and pause for 250 ms.
 func TestControlledRestartsGoUnnoticed(t *testing.T) {
-	f := startFailover(t, nil, 0, 1)
+	f := startFailover(t, nil, 0, 1, 2, 3)
+	f.single = true
 	f.eachRole(restartMost, restartMost, f.c.restart)
 }
 

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/streambus/streambus/internal/env"
+)
+
+// options are the modes.
+type options struct {
+	groupCommit bool // answers wait for a sync
+	apart       bool // each partition has files of its own
+}
+
+const (
+	fileBytes = 128 << 20
+	// What may be written and not synced: under group commit, and in files that nobody has synced yet otherwise.
+	mostUnsynced = 256 << 20
+	mostUnsealed = 2 << 30
+	// writeBackBytes is after how much a sync begins that nobody waits for, as in StreamBus.
+	writeBackBytes = 32 << 20
+)
+
+// store writes streams of files, and syncs them.
+type store struct {
+	fs  env.FS
+	dir string
+	o   options
+
+	mu      sync.Mutex
+	wake    sync.Cond // for the syncer
+	synced  sync.Cond // for those who wait for it, or for room
+	files   int       // made so far
+	dirty   map[*file]struct{}
+	pending int64  // bytes that no sync covers yet
+	loose   int64  // of them, since the last sync began
+	wanted  bool   // a sync has been asked for
+	begun   uint64 // syncs
+	ended   uint64
+	closed  bool
+	err     error
+	stopped chan struct{}
+	all     []*file
+}
+
+// file is written by whoever has reserved a piece of it.
+type file struct {
+	handle env.File
+}
+
+// stream is where appends go one behind the other.
+type stream struct {
+	store *store
+	mu    sync.Mutex
+	at    *file
+	pos   int64
+}
+
+func newStore(fs env.FS, dir string, o options) (*store, error) {
+	made, err := os.MkdirTemp(dir, "streambus-ceiling-")
+	if err != nil {
+		return nil, err
+	}
+	s := &store{fs: fs, dir: made, o: o, dirty: map[*file]struct{}{}, stopped: make(chan struct{})}
+	s.wake.L, s.synced.L = &s.mu, &s.mu
+	go s.run()
+	return s, nil
+}
+
+// place is where something was written.
+type place struct {
+	file *file
+	pos  int64
+}
+
+// append writes data behind what the stream has, and returns where, and the sync that covers it.
+func (st *stream) append(data []byte) (place, uint64, error) {
+	s := st.store
+	size := int64(len(data))
+	if err := s.room(size); err != nil {
+		return place{}, 0, err
+	}
+	st.mu.Lock()
+	if st.at == nil || st.pos+size > fileBytes {
+		f, err := s.newFile()
+		if err != nil {
+			st.mu.Unlock()
+			return place{}, 0, err
+		}
+		st.at, st.pos = f, 0
+	}
+	to := place{st.at, st.pos}
+	st.pos += size
+	st.mu.Unlock()
+	if _, err := to.file.handle.WriteVAt([][]byte{data}, to.pos); err != nil {
+		return place{}, 0, err
+	}
+	return to, s.wrote(to.file, size), nil
+}
+
+func (s *store) newFile() (*file, error) {
+	s.mu.Lock()
+	s.files++
+	name := filepath.Join(s.dir, fmt.Sprintf("%06d", s.files))
+	s.mu.Unlock()
+	h, err := s.fs.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Preallocate(0, fileBytes); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	f := &file{h}
+	s.mu.Lock()
+	s.all = append(s.all, f)
+	s.mu.Unlock()
+	return f, nil
+}
+
+// room waits until so much may be written.
+func (s *store) room(size int64) error {
+	most := int64(mostUnsealed)
+	if s.o.groupCommit {
+		most = mostUnsynced
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pending+size > most && s.pending > 0 && s.err == nil && !s.closed {
+		s.wanted = true
+		s.wake.Signal()
+		s.synced.Wait()
+	}
+	if s.closed {
+		return os.ErrClosed
+	}
+	return s.err
+}
+
+// wrote notes what was written, and returns the first sync to begin after it.
+func (s *store) wrote(f *file, size int64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty[f] = struct{}{}
+	s.pending += size
+	s.loose += size
+	if s.o.groupCommit || s.loose >= writeBackBytes {
+		s.wanted = true
+		s.wake.Signal()
+	}
+	return s.begun + 1
+}
+
+// wait returns when that sync has ended.
+func (s *store) wait(sync uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.ended < sync && s.err == nil && !s.closed {
+		s.synced.Wait()
+	}
+	if s.ended < sync && s.err == nil {
+		return os.ErrClosed
+	}
+	return s.err
+}
+
+// run syncs whenever that is asked for, everything at once.
+func (s *store) run() {
+	defer close(s.stopped)
+	for {
+		s.mu.Lock()
+		for !s.wanted && !s.closed {
+			s.wake.Wait()
+		}
+		if s.closed {
+			s.synced.Broadcast()
+			s.mu.Unlock()
+			return
+		}
+		s.wanted, s.loose = false, 0
+		s.begun++
+		covered, dirty := s.pending, s.dirty
+		s.dirty = map[*file]struct{}{}
+		s.mu.Unlock()
+		var err error
+		for f := range dirty {
+			err = errors.Join(err, f.handle.SyncData())
+		}
+		s.mu.Lock()
+		s.ended = s.begun
+		s.pending -= covered
+		s.err = errors.Join(s.err, err)
+		s.synced.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+func (s *store) close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.wake.Signal()
+	s.synced.Broadcast()
+	s.mu.Unlock()
+	<-s.stopped
+	var err error
+	for _, f := range s.all {
+		err = errors.Join(err, f.handle.Close())
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
