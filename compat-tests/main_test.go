@@ -23,7 +23,7 @@ var full = os.Getenv("COMPAT_FULL") != ""
 var inCI = os.Getenv("CI") == "true"
 
 // atOnce is how many parallel tests run: they wait for processes and sessions most of the time.
-const atOnce = "8"
+const atOnce = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
