@@ -24,7 +24,6 @@ const (
 
 	failoverMedian, failoverMost = time.Second, 2 * time.Second // a dead node
 	restartMost                  = 300 * time.Millisecond       // a controlled restart
-	clientBackoff                = 250 * time.Millisecond       // of franz-go, before it tries again
 	silentMost                   = failoverSession + 1500*time.Millisecond
 )
 
@@ -271,11 +270,7 @@ func failoverOfDeadNodes(t *testing.T) {
 func TestControlledRestartsGoUnnoticed(t *testing.T) {
 	f := startFailover(t, nil, 0, 1, 2, 3)
 	f.single = true
-	most := restartMost
-	if !full {
-		most += clientBackoff // one round in fifty meets it; who measures sees it in the table
-	}
-	f.eachRole(restartMost, most, f.c.restart)
+	f.eachRole(restartMost, restartMost, f.c.restart)
 }
 
 // eachRole does to a node of each role in turn what fault does, and holds the times against what is promised.
