@@ -90,10 +90,8 @@ func startChaos(t *testing.T) *chaos {
 // startNodes starts the cluster with a program whose clock can be stepped, on disks that can be filled.
 func (r *chaos) startNodes() {
 	program := filepath.Join(r.dir, "streambus")
-	build := exec.Command("go", "build", "-tags", "clockstep", "-o", program, "./cmd/streambus")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		r.t.Fatalf("building the binary: %v\n%s", err, out)
+	if err := buildProgram(program, "-tags", "clockstep"); err != nil {
+		r.t.Fatal(err)
 	}
 	home := func(i int) string { return filepath.Join(r.dir, fmt.Sprintf("node%d", i+1)) }
 	for i := range clusterNodes {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -44,10 +45,8 @@ func run(m *testing.M) int {
 		}
 		defer os.RemoveAll(dir)
 		program = filepath.Join(dir, "streambus")
-		build := exec.Command("go", "build", "-o", program, "./cmd/streambus")
-		build.Dir = ".."
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
+		if err := buildProgram(program); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}
@@ -55,6 +54,16 @@ func run(m *testing.M) int {
 	removeCorpus()
 	removeDrivers()
 	return code
+}
+
+// buildProgram builds the checkout's binary, with more flags of `go build`.
+func buildProgram(path string, flags ...string) error {
+	build := exec.Command("go", slices.Concat([]string{"build", "-o", path}, flags, []string{"./cmd/streambus"})...)
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the binary: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // leaveOut skips the test with the reason; in CI nothing may be left out.
