@@ -256,15 +256,14 @@ func (c *conn) fetch(req *kmsg.FetchRequest, correlation int32) error {
 	}
 	chunks, _ := c.encoder.Encode(req.Version, correlation, resp)
 	for _, chunk := range chunks {
-		var err error
 		if chunk.Span.File == nil {
 			c.out = append(c.out, chunk.Bytes...)
 			continue
 		}
-		if err = c.flush(); err == nil {
-			err = sendfile(c.nc, chunk.Span)
+		if err := c.flush(); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := sendfile(c.nc, chunk.Span); err != nil {
 			return err
 		}
 	}

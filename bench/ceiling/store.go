@@ -35,7 +35,7 @@ type store struct {
 	wake    sync.Cond // for the syncer
 	synced  sync.Cond // for those who wait for it, or for room
 	files   int       // made so far
-	dirty   map[*file]struct{}
+	dirty   map[env.File]struct{}
 	pending int64  // bytes that no sync covers yet
 	loose   int64  // of them, since the last sync began
 	wanted  bool   // a sync has been asked for
@@ -44,19 +44,14 @@ type store struct {
 	closed  bool
 	err     error
 	stopped chan struct{}
-	all     []*file
+	all     []env.File
 }
 
-// file is written by whoever has reserved a piece of it.
-type file struct {
-	handle env.File
-}
-
-// stream is where appends go one behind the other.
+// stream is where appends go one behind the other. Its file is written by whoever has reserved a piece of it.
 type stream struct {
 	store *store
 	mu    sync.Mutex
-	at    *file
+	at    env.File
 	pos   int64
 }
 
@@ -65,7 +60,7 @@ func newStore(fs env.FS, dir string, o options) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{fs: fs, dir: made, o: o, dirty: map[*file]struct{}{}, stopped: make(chan struct{})}
+	s := &store{fs: fs, dir: made, o: o, dirty: map[env.File]struct{}{}, stopped: make(chan struct{})}
 	s.wake.L, s.synced.L = &s.mu, &s.mu
 	go s.run()
 	return s, nil
@@ -73,7 +68,7 @@ func newStore(fs env.FS, dir string, o options) (*store, error) {
 
 // place is where something was written.
 type place struct {
-	file *file
+	file env.File
 	pos  int64
 }
 
@@ -96,13 +91,13 @@ func (st *stream) append(data []byte) (place, uint64, error) {
 	to := place{st.at, st.pos}
 	st.pos += size
 	st.mu.Unlock()
-	if _, err := to.file.handle.WriteVAt([][]byte{data}, to.pos); err != nil {
+	if _, err := to.file.WriteVAt([][]byte{data}, to.pos); err != nil {
 		return place{}, 0, err
 	}
 	return to, s.wrote(to.file, size), nil
 }
 
-func (s *store) newFile() (*file, error) {
+func (s *store) newFile() (env.File, error) {
 	s.mu.Lock()
 	s.files++
 	name := filepath.Join(s.dir, fmt.Sprintf("%06d", s.files))
@@ -114,11 +109,10 @@ func (s *store) newFile() (*file, error) {
 	if err := h.Preallocate(0, fileBytes); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	f := &file{h}
 	s.mu.Lock()
-	s.all = append(s.all, f)
+	s.all = append(s.all, h)
 	s.mu.Unlock()
-	return f, nil
+	return h, nil
 }
 
 // room waits until so much may be written.
@@ -141,7 +135,7 @@ func (s *store) room(size int64) error {
 }
 
 // wrote notes what was written, and returns the first sync to begin after it.
-func (s *store) wrote(f *file, size int64) uint64 {
+func (s *store) wrote(f env.File, size int64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dirty[f] = struct{}{}
@@ -183,11 +177,11 @@ func (s *store) run() {
 		s.wanted, s.loose = false, 0
 		s.begun++
 		covered, dirty := s.pending, s.dirty
-		s.dirty = map[*file]struct{}{}
+		s.dirty = map[env.File]struct{}{}
 		s.mu.Unlock()
 		var err error
 		for f := range dirty {
-			err = errors.Join(err, f.handle.SyncData())
+			err = errors.Join(err, f.SyncData())
 		}
 		s.mu.Lock()
 		s.ended = s.begun
@@ -207,7 +201,7 @@ func (s *store) close() error {
 	<-s.stopped
 	var err error
 	for _, f := range s.all {
-		err = errors.Join(err, f.handle.Close())
+		err = errors.Join(err, f.Close())
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }

@@ -202,11 +202,11 @@ func (p *partition) read(from kafkaproto.Offset, most int64) (spans []env.Span, 
 	for ; i < len(p.pieces) && (bytes == 0 || bytes+p.pieces[i].size <= most); i++ {
 		c := p.pieces[i]
 		bytes += c.size
-		if n := len(spans); n > 0 && spans[n-1].File == c.at.file.handle && spans[n-1].Pos+int64(spans[n-1].Len) == c.at.pos {
+		if n := len(spans); n > 0 && spans[n-1].File == c.at.file && spans[n-1].Pos+int64(spans[n-1].Len) == c.at.pos {
 			spans[n-1].Len += int(c.size)
 			continue
 		}
-		spans = append(spans, env.Span{File: c.at.file.handle, Pos: c.at.pos, Len: int(c.size)})
+		spans = append(spans, env.Span{File: c.at.file, Pos: c.at.pos, Len: int(c.size)})
 	}
 	return spans, bytes
 }
