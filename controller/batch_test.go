@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/streambus/streambus/kafkaproto"
@@ -60,6 +61,19 @@ func TestEveryEventHasTheBytesItAlwaysHad(t *testing.T) {
 			t.Errorf("kind %d is not in the table", k)
 		}
 	}
+}
+
+// What is encoded may be part of an image, which others read at the same time (for -race to see).
+func TestEncodingOnlyReads(t *testing.T) {
+	var encoding sync.WaitGroup
+	for range 2 {
+		encoding.Go(func() {
+			for _, g := range goldenEvents {
+				Batch{Epoch: 1, Base: 2, Events: []Event{g.event}}.Encode(nil)
+			}
+		})
+	}
+	encoding.Wait()
 }
 
 func TestBatchesOfANewerProgramAreRefused(t *testing.T) {

@@ -40,7 +40,9 @@ func (c *coder) uvarint(v *uint64) {
 func (c *coder) int64(v *int64) {
 	u := uint64(*v)<<1 ^ uint64(*v>>63)
 	c.uvarint(&u)
-	*v = int64(u>>1) ^ -int64(u&1)
+	if c.reading {
+		*v = int64(u>>1) ^ -int64(u&1)
+	}
 }
 
 func (c *coder) int32(v *int32) {
@@ -50,7 +52,9 @@ func (c *coder) int32(v *int32) {
 		c.fail("32-bit number")
 		return
 	}
-	*v = int32(w)
+	if c.reading {
+		*v = int32(w)
+	}
 }
 
 func (c *coder) int16(v *int16) {
@@ -60,7 +64,9 @@ func (c *coder) int16(v *int16) {
 		c.fail("16-bit number")
 		return
 	}
-	*v = int16(w)
+	if c.reading {
+		*v = int16(w)
+	}
 }
 
 func (c *coder) bool(v *bool) {
@@ -72,7 +78,9 @@ func (c *coder) bool(v *bool) {
 	if u > 1 {
 		c.fail("flag")
 	}
-	*v = u == 1
+	if c.reading {
+		*v = u == 1
+	}
 }
 
 func (c *coder) str(v *string) {
@@ -87,8 +95,10 @@ func (c *coder) str(v *string) {
 func (c *coder) optional(v **string) {
 	there := *v != nil
 	c.bool(&there)
-	if !there {
+	if c.reading {
 		*v = nil
+	}
+	if !there {
 		return
 	}
 	if c.reading {

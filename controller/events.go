@@ -177,10 +177,7 @@ func (e *BrokerUnregistered) code(c *coder) {
 }
 
 func (e *ConfigChanged) code(c *coder) {
-	kind := int16(e.Resource.Kind)
-	c.int16(&kind)
-	e.Resource.Kind = ConfigKind(kind)
-	c.str(&e.Resource.Name)
+	codeResource(c, &e.Resource.Kind, &e.Resource.Name)
 	c.str(&e.Key)
 	c.optional(&e.Value)
 }

@@ -71,7 +71,9 @@ func codeCreatePartitionsAnswer(c *coder, v *[]CreatePartitionsAnswer) {
 func codeResource(c *coder, kind *ConfigKind, name *string) {
 	n := int16(*kind)
 	c.int16(&n)
-	*kind = ConfigKind(n)
+	if c.reading {
+		*kind = ConfigKind(n)
+	}
 	c.str(name)
 }
 
@@ -149,13 +151,14 @@ func codeElectLeadersAnswer(c *coder, v *[]ElectLeadersAnswer) {
 func nilable[T any](c *coder, v *[]T, each func(*coder, *T)) {
 	there := *v != nil
 	c.bool(&there)
-	if !there {
+	switch {
+	case there:
+		sliceOf(c, v, each)
+		if c.reading && *v == nil {
+			*v = []T{}
+		}
+	case c.reading:
 		*v = nil
-		return
-	}
-	sliceOf(c, v, each)
-	if c.reading && *v == nil {
-		*v = []T{}
 	}
 }
 
