@@ -68,6 +68,7 @@ type driver struct {
 	leading bool // the machine takes commands
 	fresh   bool // it has just begun to: nobody has looked yet who died with the leader before
 	flight  *round
+	untold  bool     // nothing has told the followers yet that the last round is committed
 	fired   []string // timers that fired while a round was in flight
 	timers  map[string]env.Timer
 
@@ -126,6 +127,9 @@ func (d *driver) run() {
 		}
 		if d.flight == nil && d.leading && len(d.fired) > 0 {
 			d.decideTimer()
+		}
+		if d.flight == nil && len(d.calls) == 0 {
+			d.nudge()
 		}
 		d.q.leaderMoved(d.leading, d.term)
 		if d.fresh && d.leading {
@@ -257,9 +261,11 @@ func (d *driver) start(calls []*call, more bool) {
 		}
 	}
 	if len(r.events) == 0 {
+		d.nudge()
 		d.answer(r, base)
 		return
 	}
+	d.untold = false
 	data := controller.Batch{Epoch: d.term, Base: base, Events: r.events}.Encode(nil)
 	r.bytes = len(data)
 	r.future = d.q.raft.Load().Apply(data, 0)
@@ -327,7 +333,7 @@ func (d *driver) land(r *round) {
 		return
 	}
 	d.q.committed(r)
-	d.nudge()
+	d.untold = true
 	if d.machine == nil {
 		d.answer(r, r.future.Index())
 		d.reconsider()
@@ -339,10 +345,14 @@ func (d *driver) land(r *round) {
 }
 
 // nudge lets followers know at once what is committed: raft tells them with the next entry, or up to twice commitTimeout
-// later. Where nothing else is about to be decided, an empty entry is that next one.
+// later. Where nothing else is about to be decided, or what was decided changes nothing, an empty entry is that next one.
 func (d *driver) nudge() {
+	if !d.untold {
+		return
+	}
+	d.untold = false
 	members := d.q.raft.Load().GetConfiguration()
-	if len(d.calls) == 0 && members.Error() == nil && len(members.Configuration().Servers) > 1 {
+	if members.Error() == nil && len(members.Configuration().Servers) > 1 {
 		d.q.raft.Load().Barrier(0)
 	}
 }

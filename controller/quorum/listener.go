@@ -34,11 +34,12 @@ type stream struct {
 	self      func(caller string) hello // what this node says to that ServerID
 	serve     func(net.Conn, hello)     // takes connections of other purposes than raft's
 
-	accepted chan net.Conn
-	closing  chan struct{}
-	once     sync.Once
-	running  sync.WaitGroup
-	refused  atomic.Pointer[error] // the last one of a node that this one called
+	accepted  chan net.Conn
+	closing   chan struct{}
+	once      sync.Once
+	refuseErr error // of closing the listener, once that has been done
+	running   sync.WaitGroup
+	refused   atomic.Pointer[error] // the last one of a node that this one called
 }
 
 // errRefused marks callers that were told why they are not welcome, or that reached somebody else.
@@ -224,10 +225,18 @@ func (s *stream) Accept() (net.Conn, error) {
 
 // Close is as net.Listener says.
 func (s *stream) Close() error {
-	s.once.Do(func() { close(s.closing) })
-	err := s.listener.Close()
+	err := s.refuse()
 	s.running.Wait()
 	return err
+}
+
+// refuse has nobody find a listener here any more.
+func (s *stream) refuse() error {
+	s.once.Do(func() {
+		close(s.closing)
+		s.refuseErr = s.listener.Close()
+	})
+	return s.refuseErr
 }
 
 // Addr is what other nodes are told to call.

@@ -236,6 +236,7 @@ func (q *Quorum) Close() error {
 
 func (q *Quorum) close() error {
 	close(q.closing)
+	_ = q.stream.refuse() // first: those who lose their connection look whether anybody still listens here
 	q.hangUp()
 	if q.fatal.failed() || q.fs.full() {
 		q.fs.close()

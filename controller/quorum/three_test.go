@@ -1,10 +1,13 @@
 package quorum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -295,5 +298,36 @@ func mustCreateNothing(t *testing.T, q *Quorum) {
 	t.Helper()
 	if err := createTopic(q, testContext(t), "no-broker"); !errors.Is(err, kafkaproto.ErrInvalidReplicationFactor) {
 		t.Errorf("without brokers: %v", err)
+	}
+}
+
+// TestFollowersHearAtOnceOfWhatIsCommitted, even if all that comes next changes nothing and so goes through no log.
+func TestFollowersHearAtOnceOfWhatIsCommitted(t *testing.T) {
+	_, quorums := openThreeNodes(t)
+	leader := leaderOf(t, quorums)
+	beat := controller.BrokerHeartbeat{ID: leader.options.NodeID, Epoch: register(t, leader, 1)}
+	follower := quorums[int(leader.options.NodeID)%3]
+	over, cancel := context.WithCancel(testContext(t))
+	var beating sync.WaitGroup
+	for range 8 {
+		beating.Go(func() {
+			for over.Err() == nil {
+				_, _ = leader.Submit(over, beat)
+			}
+		})
+	}
+	defer beating.Wait()
+	defer cancel()
+	var waits []time.Duration
+	for i := range 21 {
+		name := fmt.Sprintf("t%d", i)
+		mustCreate(t, leader, name)
+		began := time.Now()
+		awaitTopic(t, follower, name)
+		waits = append(waits, time.Since(began))
+	}
+	slices.Sort(waits)
+	if late := waits[len(waits)*3/4]; late > commitTimeout/2 {
+		t.Errorf("a follower hears of a topic after %v", late)
 	}
 }
