@@ -265,5 +265,5 @@ func (r *chaos) elect() { r.c.elect(chaosTopic, spread...) }
 
 // readAgain reads everything; franz-go checks the checksum of each batch.
 func (r *chaos) readAgain() {
-	readBack(r.t, r.c, chaosTopic, endOffsetsOf(r.t, r.c, chaosTopic, len(spread)))
+	readBack(r.t, r.c, chaosTopic, make([]int64, len(spread)), endOffsetsOf(r.t, r.c, chaosTopic, len(spread)))
 }

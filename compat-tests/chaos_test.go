@@ -184,8 +184,9 @@ func (r *chaos) finish() {
 	}
 	ends := endOffsetsOf(r.t, r.c, chaosTopic, len(spread))
 	r.group.finish(ends)
-	logs := readBack(r.t, r.c, chaosTopic, ends)
-	checkLoads(logs, r.loads, &r.found)
+	whole := make([]int64, len(ends))
+	logs := readBack(r.t, r.c, chaosTopic, whole, ends)
+	checkLoads(whole, logs, r.loads, &r.found)
 	r.group.check(logs, &r.found)
 	r.c.healthy(chaosTopic)
 	r.compareReplicas()

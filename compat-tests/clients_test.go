@@ -139,13 +139,18 @@ func goRead(t *testing.T, b *broker, topic string, ends []int64, add func(int, [
 
 // records reads a topic from the start to the given ends with franz-go.
 func records(t testing.TB, sys system, topic string, ends []int64) func(yield func(*kgo.Record) bool) {
+	return recordsFrom(t, sys, topic, make([]int64, len(ends)), ends)
+}
+
+// recordsFrom reads a topic from the given offsets, or where a partition starts later from there, to the given ends.
+func recordsFrom(t testing.TB, sys system, topic string, starts, ends []int64) func(yield func(*kgo.Record) bool) {
 	return func(yield func(*kgo.Record) bool) {
 		want := map[int32]int64{}
 		from := map[int32]kgo.Offset{}
 		for p, end := range ends {
-			if end > 0 {
+			if end > starts[p] {
 				want[int32(p)] = end
-				from[int32(p)] = kgo.NewOffset().AtStart()
+				from[int32(p)] = kgo.NewOffset().At(starts[p])
 			}
 		}
 		client := openClient(t, sys, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))

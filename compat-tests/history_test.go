@@ -139,11 +139,11 @@ type stored struct {
 	n      int
 }
 
-// readBack reads a topic from its start to the given ends.
-func readBack(t testing.TB, c *cluster, topic string, ends []int64) [][]stored {
+// readBack reads a topic between the given offsets.
+func readBack(t testing.TB, c *cluster, topic string, starts, ends []int64) [][]stored {
 	t.Helper()
 	logs := make([][]stored, len(ends))
-	for r := range records(t, &broker{addr: c.bootstrap()}, topic, ends) {
+	for r := range recordsFrom(t, &broker{addr: c.bootstrap()}, topic, starts, ends) {
 		name, rest, _ := strings.Cut(string(r.Value), " ")
 		digits, _, _ := strings.Cut(rest, " ")
 		n, err := strconv.Atoi(digits)
@@ -172,9 +172,9 @@ func (f *findings) String() string {
 	return fmt.Sprintf("%d findings, of which the first are\n%s", f.count, strings.Join(f.words, "\n"))
 }
 
-// checkLoads holds what was read back against what the loads were told: everything acknowledged is at its offset, nothing
-// is there twice, and the numbers of each producer rise in each partition.
-func checkLoads(logs [][]stored, loads []*load, f *findings) {
+// checkLoads holds what was read back from the given offsets on against what the loads were told: everything acknowledged is
+// at its offset, nothing is there twice, and the numbers of each producer rise in each partition.
+func checkLoads(starts []int64, logs [][]stored, loads []*load, f *findings) {
 	at := map[string]map[int]stored{}
 	where := map[string]map[int]int{}
 	for _, l := range loads {
@@ -204,6 +204,7 @@ func checkLoads(logs [][]stored, loads []*load, f *findings) {
 		for _, a := range l.acks {
 			r, ok := at[l.name][a.n]
 			switch {
+			case a.offset < starts[a.partition]:
 			case !ok:
 				f.add("lost: %s %d was acknowledged at %d-%d (%s)", l.name, a.n, a.partition, a.offset, a.at.Format("15:04:05.000"))
 			case r.offset != a.offset || where[l.name][a.n] != int(a.partition):
@@ -213,8 +214,8 @@ func checkLoads(logs [][]stored, loads []*load, f *findings) {
 	}
 }
 
-// checkTopic reads a topic in full and holds it against its loads.
-func checkTopic(t testing.TB, c *cluster, topic string, partitions int, loads []*load) {
+// checkTopic reads a topic from the given offsets on, holds it against its loads, and says how far it has come.
+func checkTopic(t testing.TB, c *cluster, topic string, starts []int64, loads []*load) (ends []int64) {
 	t.Helper()
 	var f findings
 	for _, l := range loads {
@@ -223,11 +224,12 @@ func checkTopic(t testing.TB, c *cluster, topic string, partitions int, loads []
 			f.add("%s was told of a failure: %s", l.name, line)
 		}
 	}
-	ends := endOffsetsOf(t, c, topic, partitions)
-	checkLoads(readBack(t, c, topic, ends), loads, &f)
+	ends = endOffsetsOf(t, c, topic, len(starts))
+	checkLoads(starts, readBack(t, c, topic, starts, ends), loads, &f)
 	if f.count > 0 {
 		t.Errorf("%s: %v", topic, &f)
 	}
+	return ends
 }
 
 // endOffsetsOf are the high watermarks of a topic of a cluster.
