@@ -37,6 +37,7 @@ type produce struct {
 	release func()
 	left    atomic.Int32          // partitions without an answer, and one for the handler
 	refusal atomic.Pointer[error] // under acks=0: the first error
+	current bool                  // this node has made sure that it knows who leads
 }
 
 // produceSlot is one partition of it.
@@ -132,6 +133,10 @@ func (p *produce) append(slot *produceSlot, image *controller.Image, records []b
 	}
 	if p.req.TransactionID != nil {
 		req.TransactionalID = *p.req.TransactionID
+	}
+	if !p.current && p.s.catchUp != nil && !part.Leads() {
+		p.s.catchUp(p.s.ctx)
+		p.current = true
 	}
 	if !converted {
 		frame.retain()

@@ -58,6 +58,9 @@ type Options struct {
 	// Settle returns when the metadata names no broker that this node can tell to be dead, within a bounded time. It is called
 	// before the metadata is told. nil: there is nothing to make sure of.
 	Settle func(ctx context.Context)
+	// CatchUp returns when this node knows what was decided before it was called, within a bounded time. It is called before a
+	// producer is told that a replica here does not lead. nil: this node alone decides.
+	CatchUp func(ctx context.Context)
 }
 
 // Server answers Kafka requests on any number of listeners.
@@ -72,6 +75,7 @@ type Server struct {
 	events     Events
 	log        *slog.Logger
 	settle     func(context.Context)
+	catchUp    func(context.Context)
 
 	limits      limits
 	table       [maxAPIKey + 1]*api
@@ -127,7 +131,7 @@ func readLimits(c *config.Config) limits {
 func NewServer(o Options) *Server {
 	s := &Server{
 		env: o.Env, config: o.Config, nodeID: o.NodeID, clusterID: o.ClusterID, quorum: o.Quorum,
-		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger, settle: o.Settle,
+		partitions: o.Partitions, groups: o.Groups, events: o.Events, log: o.Logger, settle: o.Settle, catchUp: o.CatchUp,
 		limits:      readLimits(o.Config),
 		listeners:   map[net.Listener]struct{}{},
 		conns:       map[*conn]struct{}{},

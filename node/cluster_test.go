@@ -124,9 +124,19 @@ func TestDamageIsHealedFromAnotherReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the healed replica leads", []*Node{back}, func(img *controller.Image) bool { return partitionOf(img, "orders").Leader == lead })
-	if got := values(t, leader(t, back, "orders", 0)); len(got) != 3 || got[1] != "two-to-be-damaged" {
+	if got := whole(t, back, 3); len(got) != 3 || got[1] != "two-to-be-damaged" {
 		t.Errorf("the healed replica has %v", got)
 	}
+}
+
+// whole reads the topic from a leader that may not know yet that its followers have all of it.
+func whole(t *testing.T, n *Node, records kafkaproto.Offset) map[kafkaproto.Offset]string {
+	t.Helper()
+	p := leader(t, n, "orders", 0)
+	for end := time.Now().Add(20 * time.Second); p.Status().HighWatermark < records && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return values(t, p)
 }
 
 func TestDamageThatOnlyThisNodeCouldMendIsNamed(t *testing.T) {
@@ -176,7 +186,7 @@ func TestAFollowersCRCCheckHealsTheLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the healed replica leads", up, func(img *controller.Image) bool { return partitionOf(img, "orders").Leader == lead })
-	if got := values(t, leader(t, nodes[lead], "orders", 0)); len(got) != 3 || got[1] != "two-to-be-damaged" {
+	if got := whole(t, nodes[lead], 3); len(got) != 3 || got[1] != "two-to-be-damaged" {
 		t.Errorf("the healed replica has %v", got)
 	}
 }

@@ -16,12 +16,11 @@ import (
 // ask again for seconds (metadata.min.age of franz-go: five). So before each answer the brokers that this node is connected to
 // are asked for a sign of life, and one whose process is dead is waited for: until it is fenced and others lead.
 type doubts struct {
-	n *Node
+	n      *Node
+	rounds rounds // of questions
 
-	mu       sync.Mutex
-	of       map[int32]doubt
-	now      *asking // under way
-	upcoming *asking // begins when that is over
+	mu sync.Mutex
+	of map[int32]doubt
 }
 
 // doubt is of one registration of a broker.
@@ -29,9 +28,6 @@ type doubt struct {
 	epoch int64
 	until time.Time // the controller should have judged by then
 }
-
-// asking is one round of questions for signs of life.
-type asking struct{ over chan struct{} }
 
 const (
 	signLane   = 14 // peer connections over which nothing else goes
@@ -46,7 +42,9 @@ const (
 func (d *doubts) settle(ctx context.Context) {
 	clock := d.n.o.Env.Clock
 	end := clock.Now().Add(doubtTime)
-	d.ask(ctx)
+	if len(d.n.peers.Connected()) > 0 {
+		d.rounds.wait(ctx)
+	}
 	for d.unsure() && clock.Now().Before(end) && d.pause(ctx, doubtStep) {
 	}
 }
@@ -63,44 +61,13 @@ func (d *doubts) pause(ctx context.Context, wait time.Duration) bool {
 	return false
 }
 
-// ask returns after a round of questions that began after it was called; all who come during one share the next.
-func (d *doubts) ask(ctx context.Context) {
-	nodes := d.n.peers.Connected()
-	if len(nodes) == 0 {
-		return
+// ask asks all that this node is connected to.
+func (d *doubts) ask() {
+	var all sync.WaitGroup
+	for _, id := range d.n.peers.Connected() {
+		all.Go(func() { d.sign(id) })
 	}
-	d.mu.Lock()
-	mine := d.upcoming
-	if mine == nil {
-		mine = &asking{over: make(chan struct{})}
-		if d.now == nil {
-			d.now = mine
-			d.n.running.Go(func() { d.round(mine) })
-		} else {
-			d.upcoming = mine
-		}
-	}
-	d.mu.Unlock()
-	select {
-	case <-mine.over:
-	case <-ctx.Done():
-	}
-}
-
-// round asks, and goes on as long as others wait for a round of their own.
-func (d *doubts) round(a *asking) {
-	for a != nil {
-		var all sync.WaitGroup
-		for _, id := range d.n.peers.Connected() {
-			all.Go(func() { d.sign(id) })
-		}
-		all.Wait()
-		close(a.over)
-		d.mu.Lock()
-		a = d.upcoming
-		d.now, d.upcoming = a, nil
-		d.mu.Unlock()
-	}
+	all.Wait()
 }
 
 // sign asks one broker for a sign of life. One that is silent is not in doubt: that is for its session to tell.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +45,7 @@ func TestMetadataWaitsUntilADeadLeaderIsFenced(t *testing.T) {
 	c := client(t, others[0])
 	c.PurgeTopicsFromClient()
 	askMetadata(t, c, others[0]) // connects
+	await(t, "a connection to the leader", others[:1], func(*controller.Image) bool { return slices.Contains(others[0].peers.Connected(), id) })
 	// Its Kafka side dies. That its cluster side lives keeps the controller from seeing it, until it is told.
 	for _, l := range leader.clients {
 		_ = l.Close()
@@ -137,4 +140,48 @@ func emptyProduce(t *testing.T, b *kgo.Broker, topic kafkaproto.TopicID) (code i
 	}
 	p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	return p.ErrorCode, p.CurrentLeader.LeaderID
+}
+
+// A producer that another node has sent to the new leader, before that one has heard of it, is taken all the same.
+func TestANewLeaderTakesWhatComesBeforeItHasHeardOfIt(t *testing.T) {
+	nodes, leader, others := startThreeWithTopic(t, "orders")
+	hear := make(chan struct{})
+	for _, n := range others {
+		n.quorum.Watch(func(image *controller.Image, _ controller.Changes) {
+			if partitionOf(image, "deaf") != nil {
+				<-hear
+			}
+		})
+	}
+	again := sync.OnceFunc(func() { close(hear) })
+	t.Cleanup(again)
+	_, err := leader.quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{
+		{Name: "deaf", NumPartitions: 1, ReplicationFactor: 1},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stopNode(t, leader)
+	}()
+	defer func() {
+		again()
+		<-stopped
+	}()
+	var now int32
+	await(t, "another leader, as the old one sees it", []*Node{leader}, func(img *controller.Image) bool {
+		now = partitionOf(img, "orders").Leader
+		return now != leader.set.nodeID
+	})
+	if partitionOf(nodes[now].quorum.Image(), "orders").Leader == now {
+		t.Fatal("the new leader has heard of it")
+	}
+	topic, _ := leader.quorum.Image().Topic("orders")
+	time.AfterFunc(catchUpTime/10, again)
+	code, _ := emptyProduce(t, client(t, nodes[now]).Broker(int(now)), topic.ID)
+	if code == kafkaproto.ErrNotLeaderOrFollower.Num {
+		t.Errorf("the new leader says: %v", kafkaproto.ErrorForCode(code))
+	}
 }

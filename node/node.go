@@ -47,6 +47,7 @@ type Node struct {
 	manager  *partition.Manager
 	peers    *peer.Pool
 	doubts   doubts
+	ahead    rounds // of hearing what the controller has decided
 	groups   *shard.Host
 	server   *broker.Server
 	admin    *admin.Server
@@ -76,6 +77,8 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{o: o, log: o.Logger, set: set, ready: make(chan struct{}), metrics: telemetry.New(o.Logger)}
 	n.doubts.n = n
+	n.doubts.rounds = rounds{work: n.doubts.ask, run: n.running.Go}
+	n.ahead = rounds{work: n.hear, run: n.running.Go}
 	n.ending, n.end = context.WithCancelCause(context.Background())
 	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.register, n.serve}
 	if !set.broker {
@@ -225,7 +228,7 @@ func (n *Node) serve(context.Context) error {
 	n.server = broker.NewServer(broker.Options{
 		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
 		Quorum: n.quorum, Partitions: n.manager, Groups: n.groups, Events: n.metrics.BrokerEvents(), Logger: n.log,
-		Settle: n.doubts.settle,
+		Settle: n.doubts.settle, CatchUp: n.catchUp,
 	})
 	n.running.Go(n.beat)
 	for i, l := range n.clients {

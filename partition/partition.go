@@ -61,6 +61,13 @@ func (p *Partition) ID() kafkaproto.TopicPartition { return p.id }
 // TopicName is the name of the partition's topic.
 func (p *Partition) TopicName() string { return p.topic.Load().name }
 
+// Leads says whether this node leads the partition, as far as it knows.
+func (p *Partition) Leads() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone == nil
+}
+
 // notLeader is why a partition does not serve that this node has a replica of but does not lead.
 var notLeader error = kafkaproto.ErrNotLeaderOrFollower
 
