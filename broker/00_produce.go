@@ -37,7 +37,8 @@ type produce struct {
 	release func()
 	left    atomic.Int32          // partitions without an answer, and one for the handler
 	refusal atomic.Pointer[error] // under acks=0: the first error
-	current bool                  // this node has made sure that it knows who leads
+	image   *controller.Image
+	current bool // it is no older than the request
 }
 
 // produceSlot is one partition of it.
@@ -61,13 +62,13 @@ func handleProduce(s *Server, r *request) {
 	p.release = frame.release
 	p.layOut()
 	p.left.Store(int32(len(p.slots)) + 1)
-	image := s.quorum.Image()
+	p.image = s.quorum.Image()
 	slot, bytes := 0, 0
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		for j := range t.Partitions {
 			bytes += len(t.Partitions[j].Records)
-			p.append(&p.slots[slot], image, t.Partitions[j].Records, frame)
+			p.append(&p.slots[slot], t.Partitions[j].Records, frame)
 			slot++
 		}
 	}
@@ -108,9 +109,21 @@ func (p *produce) layOut() {
 	}
 }
 
+// find looks for a partition that this node leads. Before it gives up it makes sure, once, that it has heard of all that was
+// decided: the producer may have.
+func (p *produce) find(key sessionKey) (*partition.Partition, error) {
+	part, err := p.s.findPartition(p.image, key)
+	if p.current || p.s.catchUp == nil || err == nil && part.Leads() {
+		return part, err
+	}
+	p.s.catchUp(p.s.ctx)
+	p.image, p.current = p.s.quorum.Image(), true
+	return p.s.findPartition(p.image, key)
+}
+
 // append hands one partition's records over.
-func (p *produce) append(slot *produceSlot, image *controller.Image, records []byte, frame *frame) {
-	part, err := p.s.findPartition(image, slot.key)
+func (p *produce) append(slot *produceSlot, records []byte, frame *frame) {
+	part, err := p.find(slot.key)
 	if err == nil && (p.req.Acks < -1 || p.req.Acks > 1) {
 		err = errAcks
 	}
@@ -133,10 +146,6 @@ func (p *produce) append(slot *produceSlot, image *controller.Image, records []b
 	}
 	if p.req.TransactionID != nil {
 		req.TransactionalID = *p.req.TransactionID
-	}
-	if !p.current && p.s.catchUp != nil && !part.Leads() {
-		p.s.catchUp(p.s.ctx)
-		p.current = true
 	}
 	if !converted {
 		frame.retain()

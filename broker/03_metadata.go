@@ -29,6 +29,9 @@ func handleMetadata(s *Server, r *request) {
 		return
 	}
 	failed := s.createMissing(req)
+	if s.catchUp != nil && !s.knowsAll(req) {
+		s.catchUp(r.ctx) // it may have been created by way of another node just now
+	}
 	if s.settle != nil {
 		s.settle(r.ctx)
 	}
@@ -50,6 +53,26 @@ func handleMetadata(s *Server, r *request) {
 		resp.Topics = m.asked(req, failed)
 	}
 	r.reply(resp)
+}
+
+// knowsAll says whether every topic that is asked for by name or id is known here.
+func (s *Server) knowsAll(req *kmsg.MetadataRequest) bool {
+	image := s.quorum.Image()
+	for i := range req.Topics {
+		if _, err := findTopic(image, keyOf(&req.Topics[i])); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// keyOf is how a request names a topic.
+func keyOf(t *kmsg.MetadataRequestTopic) sessionKey {
+	k := sessionKey{byID: t.TopicID != [16]byte{}, id: t.TopicID}
+	if !k.byID && t.Topic != nil {
+		k.name = *t.Topic
+	}
+	return k
 }
 
 func asksForAll(req *kmsg.MetadataRequest) bool {
@@ -93,26 +116,18 @@ func (m describer) brokers() []kmsg.MetadataResponseBroker {
 
 // asked answers for the topics that were named, each once. failed are the topics that could not be created.
 func (m describer) asked(req *kmsg.MetadataRequest, failed map[string]error) []kmsg.MetadataResponseTopic {
-	type key struct {
-		id   kafkaproto.TopicID
-		name string
-	}
 	topics := make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
-	answered := make(map[key]bool, len(req.Topics))
+	answered := make(map[sessionKey]bool, len(req.Topics))
 	for i := range req.Topics {
-		k := key{id: req.Topics[i].TopicID}
-		if k.id == (kafkaproto.TopicID{}) && req.Topics[i].Topic != nil {
-			k.name = *req.Topics[i].Topic
-		}
+		k := keyOf(&req.Topics[i])
 		if answered[k] {
 			continue
 		}
 		answered[k] = true
-		byID := k.id != (kafkaproto.TopicID{})
-		switch t, err := findTopic(m.image, sessionKey{byID: byID, id: k.id, name: k.name}); {
+		switch t, err := findTopic(m.image, k); {
 		case err == nil:
 			topics = append(topics, m.topic(t))
-		case byID:
+		case k.byID:
 			topics = append(topics, m.missing(k.id, nil, err))
 		case req.Topics[i].Topic == nil:
 			topics = append(topics, m.missing(k.id, nil, kafkaproto.ErrUnknownTopicID))

@@ -59,7 +59,7 @@ type Options struct {
 	// before the metadata is told. nil: there is nothing to make sure of.
 	Settle func(ctx context.Context)
 	// CatchUp returns when this node knows what was decided before it was called, within a bounded time. It is called before a
-	// producer is told that a replica here does not lead. nil: this node alone decides.
+	// producer is told that a partition is not led here, and before Metadata says that a topic does not exist. nil: this node alone decides.
 	CatchUp func(ctx context.Context)
 }
 

@@ -185,3 +185,38 @@ func TestANewLeaderTakesWhatComesBeforeItHasHeardOfIt(t *testing.T) {
 		t.Errorf("the new leader says: %v", kafkaproto.ErrorForCode(code))
 	}
 }
+
+// Whoever has created a topic by way of one node finds it on every other.
+func TestATopicIsFoundOnANodeThatHasNotHeardOfItYet(t *testing.T) {
+	nodes, _, _ := startThree(t)
+	late := nodes[3]
+	hear := make(chan struct{})
+	again := sync.OnceFunc(func() { close(hear) })
+	t.Cleanup(again)
+	late.quorum.Watch(func(image *controller.Image, _ controller.Changes) {
+		if partitionOf(image, "deaf") != nil {
+			<-hear
+		}
+	})
+	for _, topic := range []string{"deaf", "orders"} {
+		_, err := nodes[1].quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{
+			{Name: topic, NumPartitions: 1, ReplicationFactor: 1},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := client(t, late)
+	time.AfterFunc(catchUpTime/10, again)
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("orders")
+	req.Topics = append(req.Topics, topic)
+	resp, err := c.Broker(int(late.set.nodeID)).Request(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := resp.(*kmsg.MetadataResponse).Topics[0].ErrorCode; code != 0 {
+		t.Errorf("told %v", kafkaproto.ErrorForCode(code))
+	}
+}
