@@ -1,11 +1,13 @@
 package compat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,7 +127,31 @@ func (g *groupTest) in(t *testing.T) {
 		for _, m := range g.members {
 			m.t = g.scenario.t
 		}
+		if t.Failed() {
+			t.Log(g.broker())
+		}
 	})
+}
+
+// broker is how the group looks to its coordinator, for the words beside a failure.
+func (g *groupTest) broker() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	described, err := g.admin.DescribeGroups(ctx, g.topic)
+	d, ok := described[g.topic]
+	if err != nil || !ok {
+		return fmt.Sprintf("the group was not described: %v", err)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "group %s is %s on node %d, protocol %q, error %v", g.topic, d.State, d.Coordinator.NodeID, d.Protocol, d.Err)
+	for _, m := range d.Members {
+		instance := ""
+		if m.InstanceID != nil {
+			instance = *m.InstanceID
+		}
+		fmt.Fprintf(&out, "\nmember %q, instance %q, client %s", m.MemberID, instance, m.ClientID)
+	}
+	return out.String()
 }
 
 func (g *groupTest) join(m *driver, instance string, assignor *string) {

@@ -213,7 +213,7 @@ func (f *franz) join(_ context.Context, j joining) (member, error) {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(j.group), kgo.ConsumeTopics(j.topics...), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(j.session),
-		kgo.HeartbeatInterval(j.session / 3), kgo.FetchMaxWait(250 * time.Millisecond),
+		kgo.HeartbeatInterval(j.heartbeat()), kgo.FetchMaxWait(250 * time.Millisecond),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { m.assign(false, pairs(a)...) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { m.revoke(pairs(a)...) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { m.revoke(pairs(a)...) }),

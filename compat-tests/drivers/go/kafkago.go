@@ -189,7 +189,7 @@ func (s *segmentio) join(_ context.Context, j joining) (member, error) {
 	}
 	config := kafka.ConsumerGroupConfig{
 		ID: j.group, Brokers: s.bootstrap, Topics: j.topics, SessionTimeout: j.session,
-		HeartbeatInterval: j.session / 3, JoinGroupBackoff: 200 * time.Millisecond, StartOffset: kafka.FirstOffset,
+		HeartbeatInterval: j.heartbeat(), JoinGroupBackoff: 200 * time.Millisecond, StartOffset: kafka.FirstOffset,
 		Dialer: &kafka.Dialer{ClientID: "kafka-go", Timeout: 10 * time.Second, DualStack: true},
 	}
 	if j.clientID != "" {

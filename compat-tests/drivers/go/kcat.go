@@ -292,7 +292,7 @@ type kcatMember struct {
 func (k *kcat) join(_ context.Context, j joining) (member, error) {
 	args := []string{
 		"-X", "auto.offset.reset=earliest", "-X", fmt.Sprintf("session.timeout.ms=%d", j.session.Milliseconds()),
-		"-X", fmt.Sprintf("heartbeat.interval.ms=%d", j.session.Milliseconds()/3), "-X", "auto.commit.interval.ms=200",
+		"-X", fmt.Sprintf("heartbeat.interval.ms=%d", j.heartbeat().Milliseconds()), "-X", "auto.commit.interval.ms=200",
 		"-X", "client.id=" + strings.TrimSpace(j.clientID+" "),
 	}
 	if j.clientID == "" {

@@ -121,6 +121,9 @@ type joining struct {
 	clientID string
 }
 
+// heartbeat is how often the member sends one: it hears of a rebalance with its next one.
+func (j joining) heartbeat() time.Duration { return min(j.session/3, 3*time.Second) }
+
 // member is a membership in a group.
 type member interface {
 	state() (assignment []topicPartition, records []record, rebalances int, lastErr error)

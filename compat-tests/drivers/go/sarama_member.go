@@ -27,7 +27,7 @@ func (s *shopify) join(_ context.Context, j joining) (member, error) {
 	c := s.config()
 	c.Consumer.Group.InstanceId = j.instance
 	c.Consumer.Group.Session.Timeout = j.session
-	c.Consumer.Group.Heartbeat.Interval = j.session / 3
+	c.Consumer.Group.Heartbeat.Interval = j.heartbeat()
 	c.Consumer.Group.Rebalance.Retry.Backoff = 200 * time.Millisecond
 	if j.clientID != "" {
 		c.ClientID = j.clientID

@@ -9,6 +9,9 @@ class Unsupported extends Error {}
 // The most records that one answer of a member holds.
 const MEMBER_RECORDS = 2000
 
+// How often a member sends a heartbeat: it hears of a rebalance with its next one.
+const heartbeatInterval = session => Math.min(Math.floor(session / 3), 3000)
+
 const encode = value => (value === null || value === undefined ? null : Buffer.from(value).toString('base64'))
 const decode = text => (text === null || text === undefined ? null : Buffer.from(text, 'base64'))
 
@@ -184,4 +187,4 @@ async function takeWithin (list, max, timeoutMs) {
   return list.splice(0, max)
 }
 
-module.exports = { Base, Inbox, Unsupported, decode, lines, takeWithin }
+module.exports = { Base, Inbox, Unsupported, decode, heartbeatInterval, lines, takeWithin }

@@ -6,7 +6,7 @@ const zlib = require('node:zlib')
 const kafkajs = require('kafkajs')
 const lz4 = require('lz4-napi')
 const snappy = require('kafkajs-snappy')
-const { Base, Inbox, Unsupported, decode, lines, takeWithin } = require('./base.js')
+const { Base, Inbox, Unsupported, decode, heartbeatInterval, lines, takeWithin } = require('./base.js')
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Partitioners } = kafkajs
 
@@ -262,7 +262,7 @@ class Driver extends Base {
     return new Member(this.client(clientId).consumer({
       groupId: group,
       sessionTimeout: session ?? undefined,
-      heartbeatInterval: session ? Math.floor(session / 3) : undefined,
+      heartbeatInterval: session ? heartbeatInterval(session) : undefined,
       maxWaitTimeInMs: 100
     }), topics, async (topic, partitions) => (await this.committed({ group, topic, partitions })).offsets)
   }

@@ -4,7 +4,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const kafka = require('@platformatic/kafka')
-const { Base, Inbox, Unsupported, decode, lines } = require('./base.js')
+const { Base, Inbox, Unsupported, decode, heartbeatInterval, lines } = require('./base.js')
 
 const { TOPIC } = kafka.ConfigResourceTypes
 const { EARLIEST, LATEST } = kafka.ListOffsetTimestamps
@@ -249,7 +249,7 @@ class Driver extends Base {
       clientId,
       groupId: group,
       ...(instance ? { groupInstanceId: instance } : {}),
-      ...(session ? { sessionTimeout: session, heartbeatInterval: Math.floor(session / 3), rebalanceTimeout: Math.max(session, 60_000) } : {}),
+      ...(session ? { sessionTimeout: session, heartbeatInterval: heartbeatInterval(session), rebalanceTimeout: Math.max(session, 60_000) } : {}),
       ...(assignor ? { protocols: [{ name: assignor, version: assignor === 'roundrobin' ? 1 : 3 }] } : {})
     }), topics)
   }

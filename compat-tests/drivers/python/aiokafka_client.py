@@ -197,7 +197,7 @@ class Driver(base.Driver):
             more["partition_assignment_strategy"] = [ASSIGNORS[assignor]]
         if session_timeout_ms:
             more["session_timeout_ms"] = session_timeout_ms
-            more["heartbeat_interval_ms"] = session_timeout_ms // 3
+            more["heartbeat_interval_ms"] = base.heartbeat_ms(session_timeout_ms)
 
         async def work():
             consumer = self.consumer(group_id=group, group_instance_id=instance_id, **more)

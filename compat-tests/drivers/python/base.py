@@ -14,6 +14,11 @@ TIMEOUT_S = 30
 MEMBER_RECORDS = 2000
 
 
+def heartbeat_ms(session_timeout_ms):
+    """How often a member sends a heartbeat: it hears of a rebalance with its next one."""
+    return min(session_timeout_ms // 3, 3000)
+
+
 class Unsupported(Exception):
     """The library has no such call."""
 

@@ -251,7 +251,7 @@ class Driver(base.Driver):
     def new_membership(self, group, topics, instance_id, session_timeout_ms, assignor, client_id):
         if assignor == "sticky":
             raise base.Unsupported("librdkafka has range, roundrobin and cooperative-sticky")
-        heartbeat = session_timeout_ms // 3 if session_timeout_ms else None
+        heartbeat = base.heartbeat_ms(session_timeout_ms) if session_timeout_ms else None
         return Membership(self.config(
             client_id=client_id, group_id=group, group_instance_id=instance_id, session_timeout_ms=session_timeout_ms,
             heartbeat_interval_ms=heartbeat, partition_assignment_strategy=assignor, auto_offset_reset="earliest",

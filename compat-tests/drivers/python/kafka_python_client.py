@@ -174,8 +174,12 @@ class Driver(base.Driver):
             more["partition_assignment_strategy"] = [ASSIGNORS[assignor]]
         if session_timeout_ms:
             more["session_timeout_ms"] = session_timeout_ms
-            more["heartbeat_interval_ms"] = session_timeout_ms // 3
+            more["heartbeat_interval_ms"] = base.heartbeat_ms(session_timeout_ms)
         consumer = self.consumer(group_id=group, group_instance_id=instance_id, **more)
+        for topic in topics:
+            # A leader that has no metadata yet assigns nothing, and the library forgets to ask for it again if an answer
+            # without the topic is on its way.
+            consumer.partitions_for_topic(topic)
         return Membership(consumer, topics, assignor == "cooperative-sticky")
 
     def op_committed(self, group, topic, partitions):

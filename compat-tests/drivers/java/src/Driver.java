@@ -248,7 +248,7 @@ public final class Driver {
         }
         if (r.get("session_timeout_ms") != null) {
             more.put("session.timeout.ms", "" + r.number("session_timeout_ms"));
-            more.put("heartbeat.interval.ms", "" + r.number("session_timeout_ms") / 3);
+            more.put("heartbeat.interval.ms", "" + Math.min(r.number("session_timeout_ms") / 3, 3000));
         }
         if (r.get("assignor") != null) {
             more.put("partition.assignment.strategy", assignor(r.text("assignor")));
