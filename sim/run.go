@@ -23,7 +23,14 @@ type Result struct {
 	Acked    int // acknowledged records
 	Read     int // records that consumers were shown
 	Length   time.Duration
+	// Disturbed says that a step took so long, in real time, that Go may have taken the processor away from a goroutine in the
+	// middle of it and let others go first. Another run of the seed may then differ.
+	Disturbed bool
 }
+
+// slice is how long Go lets a goroutine run without a pause before it takes the processor away from it (sysmon,
+// forcePreemptNS): longer than any step on a machine that does nothing else.
+const slice = 10 * time.Millisecond
 
 // Phases of a run that must come to their end, however bad the seed is.
 const (
@@ -61,6 +68,7 @@ func (s *Sim) result(o Options) Result {
 	return Result{
 		Seed: o.Seed, Findings: s.check.findings, Log: s.trace.text(), Plan: s.plan.text(), Hash: s.trace.hash, Steps: s.steps,
 		Faults: s.check.faults, Acked: s.check.acks, Read: s.check.read, Length: s.now(),
+		Disturbed: s.slowest >= slice,
 	}
 }
 

@@ -36,6 +36,7 @@ type Sim struct {
 	groups    []*group
 	check     checks
 	steps     int
+	slowest   time.Duration      // real time of one step
 	atAck     func(*node)        // a fault that waits for the next acknowledgement
 	offsets   kafkaproto.TopicID // of __consumer_offsets
 	stopping  bool               // the workload makes nothing new
@@ -158,8 +159,10 @@ func (s *Sim) fire(e *event) {
 	s.mu.Lock()
 	s.trace.step(s.now(), e)
 	s.mu.Unlock()
+	began := time.Now()
 	e.do()
 	s.settle()
+	s.slowest = max(s.slowest, time.Since(began))
 }
 
 // settle returns when no other goroutine can go on. There is one processor, so while this goroutine runs all the others

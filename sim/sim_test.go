@@ -85,13 +85,17 @@ func TestNothingIsLostWhenThePowerFailsEverywhere(t *testing.T) {
 	}
 }
 
-// Whoever reads about a failure can have it again.
+// Whoever reads about a failure can have it again. Where the machine held a run up, Go's own scheduler may have changed it: such
+// a pair is tried again, a few times.
 func TestASeedIsOneRun(t *testing.T) {
 	if invariants.Enabled {
 		t.Skip("the race detector runs goroutines in any order")
 	}
 	for seed := range uint64(few(8)) {
 		a, b := run(t, Options{Seed: 2000 + seed}), run(t, Options{Seed: 2000 + seed})
+		for tries := 0; tries < 5 && a.Hash != b.Hash && (a.Disturbed || b.Disturbed); tries++ {
+			a, b = b, run(t, Options{Seed: 2000 + seed})
+		}
 		if a.Hash != b.Hash || a.Steps != b.Steps {
 			t.Errorf("seed %d: %d events with hash %x, and then %d with %x", 2000+seed, a.Steps, a.Hash, b.Steps, b.Hash)
 		}
