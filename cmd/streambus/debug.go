@@ -17,12 +17,13 @@ import (
 func newDebug(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "debug",
-		Short: "Send any request, show versions and error codes",
+		Short: "Send any request, show versions, error codes and what lies in files",
 		Example: `  streambus debug request Metadata
   streambus debug versions
-  streambus debug errors 27`,
+  streambus debug errors 27
+  streambus debug wal ./data/wal/0000000001.wal`,
 	}
-	c.AddCommand(newDebugRequest(a), newDebugVersions(a), newDebugErrors(a))
+	c.AddCommand(newDebugRequest(a), newDebugVersions(a), newDebugErrors(a), newDebugWAL(a), newDebugIndex(a))
 	group(c)
 	return c
 }

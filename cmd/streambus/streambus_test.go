@@ -326,7 +326,18 @@ func TestADirectoryIsVerified(t *testing.T) {
 	if out := must(t, "", "verify", dir); !strings.Contains(out, "no problems") {
 		t.Errorf("stopped: %s", out)
 	}
+	first := filepath.Join(dir, "wal", "0000000001.wal")
+	if out := must(t, "", "debug", "wal", first); !strings.Contains(out, "batch") || !strings.Contains(out, "create") {
+		t.Errorf("its file: %s", out)
+	}
+	if out := must(t, "", "debug", "index", dir); !strings.Contains(out, "entry") || !strings.Contains(out, "engine") {
+		t.Errorf("its index: %s", out)
+	}
 	damage(t, filepath.Join(dir, "wal"))
+	var file struct{ Damage []struct{ Problem string } }
+	if err := json.Unmarshal([]byte(must(t, "", "debug", "wal", first, "-o", "json")), &file); err != nil || len(file.Damage) == 0 {
+		t.Errorf("its damaged file: %+v, %v", file, err)
+	}
 	code, out, _ := call(t, "", "verify", dir, "-o", "json")
 	var found struct{ Problems []string }
 	if err := json.Unmarshal([]byte(out), &found); err != nil || code != exitFailed || len(found.Problems) == 0 {
