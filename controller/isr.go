@@ -91,7 +91,9 @@ func (d *decision) alterISR(t *Topic, p *Partition, row AlterPartitionRow) *Part
 	return &n
 }
 
-// replicasDamaged takes what a broker has lost records of from it, where another replica can lead.
+// replicasDamaged takes what a broker has lost records of from it, where another replica can lead. Each of these partitions
+// gets a new leader epoch, also where the leader stays: what the leader has heard of that replica's log is not true any more, and
+// a fetch of before that is still on its way must not count.
 func (d *decision) replicasDamaged(c ReplicasDamaged) error {
 	if _, err := d.knownBroker(c.BrokerID, c.BrokerEpoch); err != nil {
 		return err
@@ -102,13 +104,23 @@ func (d *decision) replicasDamaged(c ReplicasDamaged) error {
 	for _, id := range c.Partitions {
 		t, ok := d.img.TopicByID(id.Topic)
 		p, also := d.img.Partition(id)
-		if !ok || !also || seen[id] || !e.touches(p) || !slices.ContainsFunc(p.ISR, func(r int32) bool { return r != c.BrokerID && e.active(r) }) {
+		if !ok || !also || seen[id] || !slices.Contains(p.Replicas, c.BrokerID) || !slices.ContainsFunc(p.ISR, func(r int32) bool { return r != c.BrokerID && e.active(r) }) {
 			continue
 		}
 		seen[id] = true
-		if next := e.next(p, rulesOf(d.img, d.defaults, t)); next != nil {
-			d.emit(&PartitionChanged{Topic: id.Topic, Partition: *next})
+		next := e.next(p, rulesOf(d.img, d.defaults, t))
+		if next == nil && p.Leader != c.BrokerID && p.Leader != NoLeader {
+			same := *p
+			same.PartitionEpoch++
+			next = &same
 		}
+		if next == nil {
+			continue
+		}
+		if next.LeaderEpoch == p.LeaderEpoch {
+			next.LeaderEpoch++
+		}
+		d.emit(&PartitionChanged{Topic: id.Topic, Partition: *next})
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ type Engine struct {
 }
 
 type counters struct {
-	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks atomic.Int64
+	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed atomic.Int64
 }
 
 func (o *Options) setDefaults() error {
@@ -291,6 +291,7 @@ func (e *Engine) Stats() Stats {
 	c := &e.counts
 	s.Appends, s.AppendedBytes = c.appends.Load(), c.appendedBytes.Load()
 	s.Frames, s.WrittenBytes, s.Writes = c.frames.Load(), c.writtenBytes.Load(), c.writes.Load()
+	s.Scrubbed = c.scrubbed.Load()
 	s.Syncs, s.Seals, s.Unlinks = c.syncs.Load(), c.seals.Load(), c.unlinks.Load()
 	return s
 }

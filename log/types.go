@@ -195,6 +195,7 @@ type Stats struct {
 	UnsealedBytes, QueuedBytes, LiveBytes        int64
 	Appends, AppendedBytes, Frames, WrittenBytes int64
 	Writes, Syncs, Seals, Unlinks                int64
+	Scrubbed                                     int64 // bytes that were read again, see Engine.Scrub
 	MemoryEntries                                int
 	Quarantined                                  []kafkaproto.TopicPartition
 	Full                                         bool

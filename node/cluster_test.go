@@ -2,7 +2,9 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,5 +190,85 @@ func TestAFollowersCRCCheckHealsTheLeader(t *testing.T) {
 	await(t, "the healed replica leads", up, func(img *controller.Image) bool { return partitionOf(img, "orders").Leader == lead })
 	if got := whole(t, nodes[lead], 3); len(got) != 3 || got[1] != "two-to-be-damaged" {
 		t.Errorf("the healed replica has %v", got)
+	}
+}
+
+// A bit flips in a file that nobody reads. The scrubber finds it, on the leader as on a follower, and the replica is healed from
+// another.
+func TestTheScrubberHealsWhatNobodyReads(t *testing.T) {
+	for victim, role := range []string{1: "leader", 2: "follower"} {
+		if role == "" {
+			continue
+		}
+		t.Run(role, func(t *testing.T) {
+			nodes, disks, _ := startThree(t, "log.wal.file.bytes=1048576", "log.scrub.interval.ms=1000", "log.scrub.bytes.per.second=100000000")
+			c := client(t, nodes[3], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+			two := "2"
+			_, err := nodes[1].quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{{
+				Name: "orders", NumPartitions: -1, ReplicationFactor: -1, Assignments: []controller.Assignment{{Brokers: []int32{1, 2, 3}}},
+				Configs: map[string]*string{"min.insync.replicas": &two},
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			produce(t, c, "orders", "one", "two-to-be-damaged", "three")
+			filler := strings.Repeat("x", 300_000)
+			produce(t, c, "orders", filler, filler, filler, filler, filler) // the first file is sealed
+			epoch := partitionOf(nodes[3].quorum.Image(), "orders").PartitionEpoch
+			damage(t, disks[victim], "two-to-be-damaged")
+			await(t, "the replica out of the ISR and in it again", nodes[1:], func(img *controller.Image) bool {
+				p := partitionOf(img, "orders")
+				return len(p.ISR) == 3 && p.PartitionEpoch >= epoch+2
+			})
+			if victim != 1 {
+				stopNode(t, nodes[1]) // the next of its replicas leads then
+			} else if _, err := kadm.NewClient(c).ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the healed replica leads", []*Node{nodes[victim]}, func(img *controller.Image) bool {
+				return partitionOf(img, "orders").Leader == int32(victim)
+			})
+			if got := whole(t, nodes[victim], 8); len(got) != 8 || got[1] != "two-to-be-damaged" {
+				t.Errorf("the healed replica has %d records, the second %.40q", len(got), got[1])
+			}
+		})
+	}
+}
+
+// Whoever is in the ISR must have all that was committed: a follower that knows of damage cuts nothing off before it has left.
+func TestADamagedFollowerLeavesTheISRBeforeItCuts(t *testing.T) {
+	nodes, disks, _ := startThree(t)
+	c := client(t, nodes[3], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()))
+	_, err := nodes[1].quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{{
+		Name: "orders", NumPartitions: -1, ReplicationFactor: -1, Assignments: []controller.Assignment{{Brokers: []int32{1, 2, 3}}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	produce(t, c, "orders", "one", "two-to-be-damaged", "three")
+	topic, _ := nodes[3].quorum.Image().Topic("orders")
+	l, ok := nodes[3].engine.Log(kafkaproto.TopicPartition{Topic: topic.ID})
+	if !ok {
+		t.Fatal("no log")
+	}
+	await(t, "all of it on the follower", nodes[3:], func(*controller.Image) bool { return l.Ends().Written == 3 })
+	var left atomic.Bool
+	nodes[3].quorum.Watch(func(img *controller.Image, _ controller.Changes) {
+		if p := partitionOf(img, "orders"); !slices.Contains(p.ISR, 3) {
+			left.Store(true)
+		} else if !left.Load() && l.Ends().Next < 3 {
+			t.Error("it was cut while in the ISR")
+		}
+	})
+	damage(t, disks[3], "two-to-be-damaged")
+	if err := l.CheckAt(0, 1<<20); err == nil {
+		t.Fatal("nothing is damaged")
+	}
+	stopNode(t, nodes[1]) // a new leader epoch: the follower looks at its log anew
+	await(t, "the follower out of the ISR and in it again", nodes[3:], func(img *controller.Image) bool {
+		return left.Load() && slices.Contains(partitionOf(img, "orders").ISR, 3)
+	})
+	if _, damaged := l.FirstHole(); damaged || l.Ends().Written != 3 || l.CheckAt(0, 1<<20) != nil {
+		t.Errorf("it has %+v, damaged: %v", l.Ends(), damaged)
 	}
 }

@@ -67,3 +67,15 @@ func (n *Node) openEngine(accept bool) (err error) {
 	}
 	return err
 }
+
+// scrub has the files read again while they lie there. What is found damaged comes anew from another broker, if one has it.
+func (n *Node) scrub() {
+	if rate := n.o.Config.Int64("log.scrub.bytes.per.second"); rate > 0 {
+		n.engine.Scrub(log.ScrubOptions{
+			BytesPerSecond: rate, Interval: n.o.Config.Duration("log.scrub.interval.ms"), Damaged: n.manager.Suspect,
+			Passed: func(files int, bytes int64) {
+				n.log.Debug("all files were read again", "files", files, "bytes", bytes)
+			},
+		})
+	}
+}

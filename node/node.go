@@ -192,6 +192,7 @@ func (n *Node) register(ctx context.Context) error {
 		Quorum: n.quorum, Peers: partition.PeersOf(n.peers), Lease: n.quorum.Lease,
 	})
 	n.openGroups()
+	n.scrub()
 	cmd := controller.RegisterBroker{
 		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
 		Clean: (n.clean || partition.Flushes(n.o.Config, n.quorum.Image(), n.set.nodeID)) && !n.forgot,

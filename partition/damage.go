@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/streambus/streambus/controller"
@@ -16,9 +17,10 @@ const checkedBytes = 4 << 20
 // mostSuspects bounds the places that wait to be checked; a follower asks again.
 const mostSuspects = 1000
 
-// suspects are places where a log may be damaged, because a follower has received something whose CRC is wrong, or a read met a
-// hole. One goroutine checks them, while there are any. A leader that finds damage asks the controller to have another replica
-// lead; as a follower it cuts the log there and fetches the rest anew (following.begin).
+// suspects are places where a log may be damaged, because a follower has received something whose CRC is wrong, a read met a
+// hole, or the scrubber has found one. One goroutine checks them, while there are any. Who finds damage asks the controller to
+// take the replica out of the ISR, and to have another lead if it leads. That begins a leader epoch, in which it cuts the log there
+// as a follower and fetches the rest anew (following.begin).
 type suspects struct {
 	m *Manager
 
@@ -74,12 +76,13 @@ func (s *suspects) run() {
 	}
 }
 
-// damagedAt checks the log, if this node leads it and others could.
+// damagedAt checks the log, if others have it too.
 func (p *Partition) damagedAt(at kafkaproto.Offset) bool {
 	p.mu.Lock()
 	leads := p.leading && p.gone == nil && p.insync != nil
+	follows := p.follows != nil
 	p.mu.Unlock()
-	if !leads {
+	if !leads && !follows {
 		return false
 	}
 	if _, known := p.log.FirstHole(); known {
@@ -97,6 +100,29 @@ func (s *suspects) giveUp(ids []kafkaproto.TopicPartition) {
 	if f := s.m.events.Damaged; f != nil {
 		f(ids, err)
 	}
+	if err != nil {
+		s.m.env.Clock.AfterFunc(s.m.replica.backoff, func() {
+			for _, id := range ids {
+				s.m.Suspect(id, 0)
+			}
+		})
+	}
+}
+
+// Suspect has the Manager see to a log whose records are damaged from an offset on, as the scrubber or a read has found. It may be
+// called from any goroutine, and for a log that is not here any more.
+func (m *Manager) Suspect(id kafkaproto.TopicPartition, from kafkaproto.Offset) {
+	if p, err := m.Partition(id); err == nil {
+		m.suspects.add(p, from)
+	}
+}
+
+// inISR says whether the metadata counts this node's replica among those that are in sync.
+func (m *Manager) inISR(id kafkaproto.TopicPartition) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	p, ok := m.image.Partition(id)
+	return ok && slices.Contains(p.ISR, m.nodeID)
 }
 
 func (s *suspects) close() {

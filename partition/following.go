@@ -70,8 +70,8 @@ func (f *following) moved(ends log.Ends) {
 	}
 }
 
-// begin takes the log as it is, once it is at rest. What is damaged is cut off first, and comes anew from the leader: a broker
-// that lost records to damage has left the ISR before (RegisterBroker.Clean, ReplicaDamaged).
+// begin takes the log as it is, once it is at rest. What is damaged is cut off first, and comes anew from the leader: not before
+// the replica has left the ISR (RegisterBroker.Clean, ReplicasDamaged), for whoever is in it must have all that was committed.
 func (f *following) begin() bool {
 	p := f.p
 	ends := p.log.Ends()
@@ -79,6 +79,10 @@ func (f *following) begin() bool {
 		return false // logMoved will say more
 	}
 	if hole, ok := p.log.FirstHole(); ok {
+		if p.manager.inISR(p.id) {
+			p.manager.suspects.add(p, hole) // which ends this epoch
+			return false
+		}
 		if err := f.change(func() error { return p.log.Truncate(hole) }); err != nil {
 			return false // the directory has failed, or the epoch is over
 		}

@@ -303,6 +303,9 @@ func (d *disk) OpenReadWrite(name string) (env.File, error) {
 // Open is as env.FS says.
 func (d *disk) Open(name string) (env.File, error) { return d.OpenReadWrite(name) }
 
+// OpenDisk is as env.FS says.
+func (d *disk) OpenDisk(name string) (env.File, error) { return d.Open(name) }
+
 // ReadFile is as env.FS says.
 func (d *disk) ReadFile(name string) ([]byte, error) {
 	if inIndex(name) {

@@ -87,6 +87,7 @@ var engineRows = []struct {
 	row("streambus_log_frames_total", "Frames written.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Frames) }),
 	row("streambus_log_written_bytes_total", "Bytes written to the write-ahead log, frame headers included.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.WrittenBytes) }),
 	row("streambus_log_writes_total", "Vectored writes.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Writes) }),
+	row("streambus_log_scrubbed_bytes_total", "Bytes of files that were read again from the disk and checked.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Scrubbed) }),
 	row("streambus_log_syncs_total", "Syncs.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Syncs) }),
 }
 

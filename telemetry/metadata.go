@@ -61,7 +61,7 @@ func (m *Metrics) PartitionEvents() partition.Events {
 			l.Error("partitions are offline", "count", len(ids), "first", ids[0].String(), "error", err)
 		},
 		Damaged: func(ids []kafkaproto.TopicPartition, err error) {
-			l.Error("records of partitions that this broker leads are damaged: other replicas were asked to lead", "count", len(ids), "first", ids[0].String(), "error", err)
+			l.Error("records of this broker's replicas are damaged: they leave the ISR and are fetched anew from others", "count", len(ids), "first", ids[0].String(), "error", err)
 		},
 		BadConfig: func(topic string, err error) {
 			l.Error("topic's configs can't be read: the broker's defaults hold", "topic", topic, "error", err)

@@ -3,6 +3,7 @@ package env
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -45,6 +46,23 @@ func TestVectoredWritesLandSideBySide(t *testing.T) {
 		if size, _ := f.Size(); size != int64(7+len(want)) {
 			t.Fatalf("%s: size %d: reserving must not change it", name, size)
 		}
+		disk, err := fs.OpenDisk(filepath.Join(dir, "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []int{0, 1, 4089, 4090, len(want) - 1} { // across, at and within blocks
+			got := make([]byte, len(want)-from)
+			if n, err := disk.ReadAt(got, int64(7+from)); n != len(got) || err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(got, want[from:]) {
+				t.Errorf("%s: from %d the disk has something else: %d bytes, %v", name, from, n, err)
+			}
+		}
+		if n, err := disk.ReadAt(make([]byte, 9), int64(7+len(want)-4)); n != 4 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %d bytes at the end, %v", name, n, err)
+		}
+		if n, err := disk.ReadAt(make([]byte, 9), 1<<20); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %d bytes behind the end, %v", name, n, err)
+		}
+		_ = disk.Close()
 		if _, err := fs.Create(filepath.Join(dir, "a")); !errors.Is(err, os.ErrExist) {
 			t.Fatalf("%s: created twice: %v", name, err)
 		}

@@ -19,6 +19,9 @@ type FS interface {
 	OpenReadWrite(name string) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (File, error)
+	// OpenDisk opens a file for reading what is on the disk and not in the page cache, which it leaves alone (O_DIRECT). Where the
+	// system or the file system has no such reads, it is Open.
+	OpenDisk(name string) (File, error)
 
 	ReadFile(name string) ([]byte, error)
 	// WriteFileAtomic replaces a file as a whole: written aside, synced, renamed, directory synced.

@@ -94,6 +94,9 @@ func (f *FaultFS) OpenReadWrite(name string) (File, error) {
 // Open is as FS says.
 func (f *FaultFS) Open(name string) (File, error) { return f.wrap(f.inner.Open(name)) }
 
+// OpenDisk is as FS says.
+func (f *FaultFS) OpenDisk(name string) (File, error) { return f.wrap(f.inner.OpenDisk(name)) }
+
 func (f *FaultFS) wrap(file File, err error) (File, error) {
 	if err != nil {
 		return nil, err

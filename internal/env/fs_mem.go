@@ -72,6 +72,9 @@ func (m *MemFS) Open(name string) (File, error) {
 	return m.wrap(name, f, err)
 }
 
+// OpenDisk is as FS says.
+func (m *MemFS) OpenDisk(name string) (File, error) { return m.Open(name) }
+
 func (m *MemFS) wrap(name string, f vfs.File, err error) (File, error) {
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ func (osFS) Create(name string) (File, error) {
 
 func (osFS) OpenReadWrite(name string) (File, error) { return openOS(name, os.O_RDWR) }
 func (osFS) Open(name string) (File, error)          { return openOS(name, os.O_RDONLY) }
+func (osFS) OpenDisk(name string) (File, error)      { return openDisk(name) }
 
 func (osFS) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
 
