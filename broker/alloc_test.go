@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
-	"io"
 	"runtime"
 	"testing"
 
@@ -16,18 +14,10 @@ const (
 )
 
 // allocations sends a request again and again, and says how many allocations each costs in this process.
-func allocations(t *testing.T, c *client, frame []byte) float64 {
-	t.Helper()
+func allocations(c *client, frame []byte) float64 {
 	ask := func(times int) {
-		var head [4]byte
 		for range times {
-			c.sendRaw(frame)
-			if _, err := io.ReadFull(c.in, head[:]); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.in.Discard(int(binary.BigEndian.Uint32(head[:]))); err != nil {
-				t.Fatal(err)
-			}
+			c.exchange(frame)
 		}
 	}
 	const times = 1000
@@ -55,7 +45,7 @@ func TestRequestsAllocateNothingForARecord(t *testing.T) {
 		}
 		req = produceRequest("in", 0, recordsOf100(records))
 		req.Acks = 1
-		return allocations(t, c, frameOf(req, 1)), allocations(t, c, frameOf(fetchRequest("out", 0, 0), 1))
+		return allocations(c, frameOf(req, 1)), allocations(c, frameOf(fetchRequest("out", 0, 0), 1))
 	}
 	fewP, fewF := measure(10)
 	manyP, manyF := measure(1000)

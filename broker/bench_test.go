@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"testing"
@@ -93,14 +92,7 @@ func BenchmarkFetch(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				c.sendRaw(frame)
-				var head [4]byte
-				if _, err := io.ReadFull(c.in, head[:]); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := c.in.Discard(int(binary.BigEndian.Uint32(head[:]))); err != nil {
-					b.Fatal(err)
-				}
+				c.exchange(frame)
 			}
 		})
 	}

@@ -345,6 +345,15 @@ func (c *client) sendRaw(b []byte) {
 	must(c.t, err)
 }
 
+// exchange sends a frame and reads over its answer, without an allocation.
+func (c *client) exchange(frame []byte) {
+	c.sendRaw(frame)
+	head, err := c.in.Peek(4)
+	must(c.t, err)
+	_, err = c.in.Discard(4 + int(binary.BigEndian.Uint32(head)))
+	must(c.t, err)
+}
+
 // frame reads the next answer: its correlation id and what follows.
 func (c *client) frame() (correlation int32, body []byte) {
 	c.t.Helper()

@@ -10,7 +10,7 @@ func describeWAL(w *world) (out []string) {
 	dir := filepath.Join(testDir, walDir)
 	ids, _ := listFiles(w.mem, dir)
 	for _, id := range ids {
-		s, err := openScanner(w.mem, dir, id, debugDirectory(w))
+		s, err := openScanner(w.mem.Open, dir, id, debugDirectory(w))
 		if err != nil {
 			out = append(out, fmt.Sprint(id, err))
 			continue
@@ -36,7 +36,7 @@ func describeControls(w *world) (out []string) {
 	dir := filepath.Join(testDir, walDir)
 	ids, _ := listFiles(w.mem, dir)
 	for _, id := range ids {
-		s, err := openScanner(w.mem, dir, id, debugDirectory(w))
+		s, err := openScanner(w.mem.Open, dir, id, debugDirectory(w))
 		if err != nil {
 			continue
 		}

@@ -82,7 +82,7 @@ func DumpWAL(fs env.FS, path string, from int64, most int) (*WALDump, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openScanner(fs, dir, id, directory)
+	s, err := openScanner(fs.Open, dir, id, directory)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func directoryOf(fs env.FS, dir string, id uint32) (directory [16]byte, err erro
 			return m.directory, nil
 		}
 	}
-	s, err := openScanner(fs, dir, id, directory)
+	s, err := openScanner(fs.Open, dir, id, directory)
 	if err != nil {
 		return directory, err
 	}

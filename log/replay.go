@@ -86,7 +86,7 @@ func (r *replay) open(ids []uint32) error {
 		if err := r.settle(filepath.Join(dir, fileName(id))); err != nil {
 			return err
 		}
-		s, err := openScanner(r.e.fs, dir, id, r.e.opts.Directory.ID())
+		s, err := openScanner(r.e.fs.Open, dir, id, r.e.opts.Directory.ID())
 		if err != nil {
 			return err
 		}

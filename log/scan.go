@@ -30,13 +30,9 @@ type scanner struct {
 	at  int64 // position of buf
 }
 
-// openScanner opens a file and reads its header and its first frame. Damage there is no error but noted in firstErr.
-func openScanner(fs env.FS, dir string, id uint32, directory [16]byte) (*scanner, error) {
-	return openScannerBy(fs.Open, dir, id, directory)
-}
-
-// openScannerBy is openScanner with a way to open the file: env.FS.Open or OpenDisk.
-func openScannerBy(open func(string) (env.File, error), dir string, id uint32, directory [16]byte) (*scanner, error) {
+// openScanner opens a file, with env.FS.Open or OpenDisk, and reads its header and its first frame. Damage there is no error but
+// noted in firstErr.
+func openScanner(open func(string) (env.File, error), dir string, id uint32, directory [16]byte) (*scanner, error) {
 	s := &scanner{id: id, salt: saltOf(directory, id), path: filepath.Join(dir, fileName(id))}
 	h, err := open(s.path)
 	if err != nil {

@@ -72,11 +72,7 @@ func (s *scrubber) wait(d time.Duration) bool {
 
 // pass reads every sealed file once, from anywhere on: a process that never lives for a whole pass still comes by all of them.
 func (s *scrubber) pass() bool {
-	infos, err := s.sealed()
-	if err != nil {
-		s.e.trouble("list the files to read again", err)
-		return true
-	}
+	infos := s.e.seal.sealedFiles()
 	if n := len(infos); n > 1 {
 		first := int(s.e.env.Rand.Uint64() % uint64(n))
 		infos = append(slices.Clone(infos[first:]), infos[:first]...)
@@ -93,21 +89,9 @@ func (s *scrubber) pass() bool {
 	return true
 }
 
-// sealed lists the files that will not change any more.
-func (s *scrubber) sealed() (infos []fileInfo, err error) {
-	err = s.e.index.scan([]byte{keyFile}, []byte{keyFile + 1}, func(k, v []byte) (bool, error) {
-		var f fileInfo
-		err := f.decode(k, v)
-		infos = append(infos, f)
-		return true, err
-	})
-	return infos, err
-}
-
 // file reads one file. more is false if the engine ends meanwhile.
 func (s *scrubber) file(info fileInfo) (more bool, err error) {
-	directory := s.e.opts.Directory.ID()
-	r, err := openScannerBy(s.e.fs.OpenDisk, filepath.Join(s.e.dir, walDir), info.id, directory)
+	r, err := openScanner(s.e.fs.OpenDisk, filepath.Join(s.e.dir, walDir), info.id, s.e.opts.Directory.ID())
 	if err != nil {
 		return true, err
 	}

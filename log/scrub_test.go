@@ -80,11 +80,7 @@ func sealedWorld(t *testing.T, events Events) (*world, *Engine, *Log) {
 		mustAppend(t, other, spec{n: 1, size: 3000, text: "beside"})
 	}
 	flush(t, e)
-	for end := time.Now().Add(10 * time.Second); e.Stats().Seals < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("no file is sealed")
-		}
-	}
+	eventually(t, "seals", func() bool { return e.Stats().Seals >= 2 })
 	return w, e, l
 }
 

@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -127,6 +128,18 @@ func (s *sealer) stats() (unsealed int, live int64) {
 		live += f.live
 	}
 	return len(s.full) + 1, live
+}
+
+// sealedFiles are the files that will not change any more, in order.
+func (s *sealer) sealedFiles() []fileInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files := make([]fileInfo, 0, len(s.infos))
+	for _, f := range s.infos {
+		files = append(files, *f)
+	}
+	slices.SortFunc(files, func(a, b fileInfo) int { return cmp.Compare(a.id, b.id) })
+	return files
 }
 
 func (s *sealer) wake() {

@@ -156,7 +156,7 @@ func (v *verifier) files(ids []uint32) error {
 		if !sealed && id < newest && !named {
 			continue // cut off by a recovery that was stopped before it could remove it
 		}
-		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id, v.directory)
+		s, err := openScanner(v.fs.Open, filepath.Join(v.dir, walDir), id, v.directory)
 		if err != nil {
 			v.problem(err)
 			continue
@@ -200,7 +200,7 @@ func (v *verifier) files(ids []uint32) error {
 // have what a write left for which there was no room.
 func (v *verifier) listed(ids []uint32) (newest uint32, ends map[uint32]int64) {
 	for _, id := range slices.Backward(ids) {
-		s, err := openScanner(v.fs, filepath.Join(v.dir, walDir), id, v.directory)
+		s, err := openScanner(v.fs.Open, filepath.Join(v.dir, walDir), id, v.directory)
 		if err != nil {
 			continue // reported by whoever reads the file
 		}

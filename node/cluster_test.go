@@ -135,9 +135,7 @@ func TestDamageIsHealedFromAnotherReplica(t *testing.T) {
 func whole(t *testing.T, n *Node, records kafkaproto.Offset) map[kafkaproto.Offset]string {
 	t.Helper()
 	p := leader(t, n, "orders", 0)
-	for end := time.Now().Add(20 * time.Second); p.Status().HighWatermark < records && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
+	await(t, "all records committed", []*Node{n}, func(*controller.Image) bool { return p.Status().HighWatermark >= records })
 	return values(t, p)
 }
 

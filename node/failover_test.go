@@ -142,25 +142,38 @@ func emptyProduce(t *testing.T, b *kgo.Broker, topic kafkaproto.TopicID) (code i
 	return p.ErrorCode, p.CurrentLeader.LeaderID
 }
 
-// A producer that another node has sent to the new leader, before that one has heard of it, is taken all the same.
-func TestANewLeaderTakesWhatComesBeforeItHasHeardOfIt(t *testing.T) {
-	nodes, leader, others := startThreeWithTopic(t, "orders")
+// deafen keeps nodes from hearing of what is decided from here on, until again is called. hearing is none of them.
+func deafen(t *testing.T, hearing *Node, nodes ...*Node) (again func()) {
+	t.Helper()
 	hear := make(chan struct{})
-	for _, n := range others {
+	again = sync.OnceFunc(func() { close(hear) })
+	t.Cleanup(again)
+	for _, n := range nodes {
 		n.quorum.Watch(func(image *controller.Image, _ controller.Changes) {
 			if partitionOf(image, "deaf") != nil {
 				<-hear
 			}
 		})
 	}
-	again := sync.OnceFunc(func() { close(hear) })
-	t.Cleanup(again)
-	_, err := leader.quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{
-		{Name: "deaf", NumPartitions: 1, ReplicationFactor: 1},
+	createAt(t, hearing, "deaf")
+	return again
+}
+
+// createAt creates a topic by way of a node.
+func createAt(t *testing.T, n *Node, topic string) {
+	t.Helper()
+	_, err := n.quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{
+		{Name: topic, NumPartitions: 1, ReplicationFactor: 1},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A producer that another node has sent to the new leader, before that one has heard of it, is taken all the same.
+func TestANewLeaderTakesWhatComesBeforeItHasHeardOfIt(t *testing.T) {
+	nodes, leader, others := startThreeWithTopic(t, "orders")
+	again := deafen(t, leader, others...)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -190,22 +203,8 @@ func TestANewLeaderTakesWhatComesBeforeItHasHeardOfIt(t *testing.T) {
 func TestATopicIsFoundOnANodeThatHasNotHeardOfItYet(t *testing.T) {
 	nodes, _, _ := startThree(t)
 	late := nodes[3]
-	hear := make(chan struct{})
-	again := sync.OnceFunc(func() { close(hear) })
-	t.Cleanup(again)
-	late.quorum.Watch(func(image *controller.Image, _ controller.Changes) {
-		if partitionOf(image, "deaf") != nil {
-			<-hear
-		}
-	})
-	for _, topic := range []string{"deaf", "orders"} {
-		_, err := nodes[1].quorum.Submit(t.Context(), controller.CreateTopics{Topics: []controller.CreateTopic{
-			{Name: topic, NumPartitions: 1, ReplicationFactor: 1},
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	again := deafen(t, nodes[1], late)
+	createAt(t, nodes[1], "orders")
 	c := client(t, late)
 	time.AfterFunc(catchUpTime/10, again)
 	req := kmsg.NewPtrMetadataRequest()
