@@ -76,14 +76,20 @@ func TestConsumeNamesAnAnswerWithoutAWholeBatch(t *testing.T) {
 	}
 }
 
-func fake(t *testing.T, opts ...kfake.Opt) Target {
+func fake(t *testing.T) Target {
+	t.Helper()
+	target, _ := fakeCluster(t)
+	return target
+}
+
+func fakeCluster(t *testing.T, opts ...kfake.Opt) (Target, *kfake.Cluster) {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return Target{Bootstrap: c.ListenAddrs(), Topic: "load"}
+	return Target{Bootstrap: c.ListenAddrs(), Topic: "load"}, c
 }
 
 func TestWhatIsProducedCanBeConsumed(t *testing.T) {
@@ -106,8 +112,13 @@ func TestWhatIsProducedCanBeConsumed(t *testing.T) {
 }
 
 func TestConnectionsGoToEachLeader(t *testing.T) {
-	target := fake(t, kfake.NumBrokers(3))
+	target, c := fakeCluster(t, kfake.NumBrokers(3), kfake.SeedTopics(6, "load"))
 	target.Partitions = 6
+	for p := range int32(6) { // by itself it draws leaders by lot, once in 243 times one for all
+		if err := c.MoveTopicPartition("load", p, p%3); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r, err := Produce(t.Context(), ProduceOptions{Target: target, BatchRecords: 10, Connections: 1, Acks: -1, Records: 600})
 	if err != nil || r.Records != 600 || r.Connections < 2 {
 		t.Errorf("got %+v, %v", r, err)
