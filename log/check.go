@@ -11,6 +11,7 @@ import (
 // their CRCs. Damage is noted as a hole, in memory only, and returned as a *CorruptionError: from now on reading there fails,
 // and FirstHole tells of it. Other errors say nothing about the records.
 func (l *Log) CheckAt(from kafkaproto.Offset, maxBytes int) error {
+	looks := 0
 	for next := from; maxBytes > 0; {
 		l.mu.Lock()
 		if err := l.usable(); err != nil {
@@ -23,7 +24,10 @@ func (l *Log) CheckAt(from kafkaproto.Offset, maxBytes int) error {
 		if err != nil || !ok {
 			return err
 		}
-		if err := l.checkEntry(&e, truncations); err != nil {
+		if err := l.checkEntry(&e, truncations); errors.Is(err, errUnlinked) && looks < maxLooks {
+			looks++
+			continue
+		} else if err != nil {
 			return err
 		}
 		next, maxBytes = e.last+1, maxBytes-int(e.length)

@@ -31,7 +31,7 @@ func FuzzDecodersOfStoredStateNeverPanic(f *testing.F) {
 		_ = new(hole).decode(7, data)
 		_ = new(walEnd).decode(data)
 		_ = new(engineState).decode(data)
-		_ = new(fileHeader).decode(data)
+		_ = new(fileHeader).decode(fileWAL, data)
 		_ = new(metaProperties).decode(string(data))
 		_, _ = decodeAborted(7, data)
 		_, _ = decodeRoster(data)

@@ -22,6 +22,8 @@ const (
 	ctlQuarantine controlType = 9  // i64: ms since 1970 when it was put aside, -1: taken back
 	ctlRoster     controlType = 10 // all logs that exist
 	ctlUnlink     controlType = 11 // u32: a file that is about to go
+	ctlRun        controlType = 12 // what a sorted file has of the log
+	ctlSorted     controlType = 13 // u32 file, u32 end: a sorted file that counts from here on
 )
 
 const controlHeaderLen = 1 + 16 + 4 + 4
@@ -72,6 +74,7 @@ func nextControl(p []byte) (c control, rest []byte, err error) {
 // controlBodyMin are the least lengths of bodies that have fixed fields.
 var controlBodyMin = map[controlType]int{
 	ctlTruncate: 8, ctlStart: 8, ctlEpoch: 12, ctlEnd: walEndLen, ctlHigh: 8, ctlQuarantine: 8, ctlUnlink: 4,
+	ctlRun: sortedRunLen, ctlSorted: 8,
 }
 
 func (c *control) int() int64 { return int64(binary.BigEndian.Uint64(c.body)) }
@@ -89,6 +92,18 @@ type walEnd struct {
 
 // fileEnd is where a file's last frame that counts ends.
 type fileEnd struct{ id, end uint32 }
+
+func appendSorted(dst []byte, f fileEnd) []byte {
+	var b [8]byte
+	binary.BigEndian.PutUint32(b[:], f.id)
+	binary.BigEndian.PutUint32(b[4:], f.end)
+	return appendControl(dst, ctlSorted, tp{}, b[:])
+}
+
+// sorted is the file that a ctlSorted record is about.
+func (c *control) sorted() fileEnd {
+	return fileEnd{binary.BigEndian.Uint32(c.body), binary.BigEndian.Uint32(c.body[4:])}
+}
 
 type endReason uint8
 

@@ -8,9 +8,9 @@ import (
 // describeWAL tells what is in the WAL files, for failures.
 func describeWAL(w *world) (out []string) {
 	dir := filepath.Join(testDir, walDir)
-	ids, _ := listFiles(w.mem, dir)
+	ids, _ := listFiles(w.mem, dir, fileWAL)
 	for _, id := range ids {
-		s, err := openScanner(w.mem.Open, dir, id, debugDirectory(w))
+		s, err := openScanner(w.mem.Open, filepath.Join(dir, fileName(id)), debugDirectory(w))
 		if err != nil {
 			out = append(out, fmt.Sprint(id, err))
 			continue
@@ -34,9 +34,9 @@ func describeWAL(w *world) (out []string) {
 // describeControls tells the control records of the WAL files.
 func describeControls(w *world) (out []string) {
 	dir := filepath.Join(testDir, walDir)
-	ids, _ := listFiles(w.mem, dir)
+	ids, _ := listFiles(w.mem, dir, fileWAL)
 	for _, id := range ids {
-		s, err := openScanner(w.mem.Open, dir, id, debugDirectory(w))
+		s, err := openScanner(w.mem.Open, filepath.Join(dir, fileName(id)), debugDirectory(w))
 		if err != nil {
 			continue
 		}

@@ -73,16 +73,14 @@ type WALDamage struct {
 // position within a frame counts for the next. It may be of a directory that is in use, or a copy of a file alone. Damage is
 // told in the dump; an error is about what could not be looked at.
 func DumpWAL(fs env.FS, path string, from int64, most int) (*WALDump, error) {
-	id, ok := parseFileName(filepath.Base(path))
-	if !ok {
-		return nil, fmt.Errorf("%s is no WAL file: their names are ten digits and .wal, which is also a part of what is in them", path)
+	if _, _, ok := parseFileName(filepath.Base(path)); !ok {
+		return nil, fmt.Errorf("%s is no file of a log: their names are ten digits, which are also a part of what is in them, and .wal or .sorted", path)
 	}
-	dir := filepath.Dir(path)
-	directory, err := directoryOf(fs, dir, id)
+	directory, err := directoryOf(fs, path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openScanner(fs.Open, dir, id, directory)
+	s, err := openScanner(fs.Open, path, directory)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +93,14 @@ func DumpWAL(fs env.FS, path string, from int64, most int) (*WALDump, error) {
 }
 
 // directoryOf finds the id that the checksums of a file's frames hang on: in the directory, or in the file itself.
-func directoryOf(fs env.FS, dir string, id uint32) (directory [16]byte, err error) {
-	if data, err := fs.ReadFile(filepath.Join(filepath.Dir(dir), metaFile)); err == nil {
+func directoryOf(fs env.FS, path string) (directory [16]byte, err error) {
+	if data, err := fs.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(path)), metaFile)); err == nil {
 		var m metaProperties
 		if m.decode(string(data)) == nil {
 			return m.directory, nil
 		}
 	}
-	s, err := openScanner(fs.Open, dir, id, directory)
+	s, err := openScanner(fs.Open, path, directory)
 	if err != nil {
 		return directory, err
 	}
@@ -190,6 +188,7 @@ func dumpFrame(h *frameHeader, payload []byte, off int64) (WALFrame, error) {
 var controlNames = map[controlType]string{
 	ctlCreate: "create", ctlDelete: "delete", ctlTruncate: "truncate", ctlStart: "start", ctlEpoch: "epoch", ctlCheckpoint: "checkpoint",
 	ctlEnd: "end", ctlHigh: "high watermark", ctlQuarantine: "quarantine", ctlRoster: "roster", ctlUnlink: "unlink",
+	ctlRun: "run", ctlSorted: "sorted file",
 }
 
 func dumpControl(c *control) WALControl {
@@ -198,7 +197,7 @@ func dumpControl(c *control) WALControl {
 		out.Kind = "kind " + strconv.Itoa(int(c.kind))
 	}
 	switch c.kind {
-	case ctlEnd, ctlRoster, ctlUnlink:
+	case ctlEnd, ctlRoster, ctlUnlink, ctlSorted:
 		out.Partition = ""
 	}
 	switch c.kind {
@@ -207,7 +206,15 @@ func dumpControl(c *control) WALControl {
 	case ctlEpoch:
 		out.Value = fmt.Sprintf("%d from %d", int32(binary.BigEndian.Uint32(c.body)), int64(binary.BigEndian.Uint64(c.body[4:])))
 	case ctlUnlink:
-		out.Value = fileName(binary.BigEndian.Uint32(c.body))
+		out.Value = fmt.Sprintf("file %d", binary.BigEndian.Uint32(c.body))
+	case ctlSorted:
+		out.Value = fmt.Sprintf("%s ends at %d", fileSorted.name(c.sorted().id), c.sorted().end)
+	case ctlRun:
+		table, err := decodeTable(appendControl(nil, ctlRun, c.log, c.body))
+		out.Value = orError("", err)
+		if err == nil {
+			out.Value = table[0].String()
+		}
 	case ctlEnd:
 		out.Value = dumpEnd(c.body)
 	case ctlRoster:
@@ -318,7 +325,7 @@ func dumpValue(k, val []byte, last offset) (string, error) {
 	case keyRun:
 		var r run
 		err := r.decode(last, val)
-		return fmt.Sprintf("from %d, %d bytes in %s, max timestamp %d", r.base, r.bytes, fileName(r.file), r.maxTime), err
+		return fmt.Sprintf("from %d, %d bytes in file %d, place %d, cleaned %v, max timestamp %d", r.base, r.bytes, r.file, r.place, r.cleaned, r.maxTime), err
 	case keyAborted:
 		a, err := decodeAborted(last, val)
 		return fmt.Sprintf("producer %d from %d, last stable offset %d", a.Producer, a.First, a.LastStable), err
@@ -338,7 +345,7 @@ func dumpValue(k, val []byte, last offset) (string, error) {
 	case keyFile:
 		var f fileInfo
 		err := f.decode(k, val)
-		return fmt.Sprintf("%s ends at %d, sequence %d, %d bytes live, deletions %v", fileName(f.id), f.end, f.sequence, f.live, f.deletions), err
+		return fmt.Sprintf("%s ends at %d, sequence %d, %d bytes live in %d runs, place %d, deletions %v", f.name(), f.end, f.sequence, f.live, f.runs, f.place, f.deletions), err
 	default:
 		var s engineState
 		err := s.decode(val)

@@ -12,8 +12,8 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// Engine is the storage engine of one data directory. Four goroutines work in it, whatever the number of logs: the
-// writer (wal_writer.go), the syncer (wal_syncer.go), the sealer (seal.go) and maintenance (retain.go).
+// Engine is the storage engine of one data directory. Five goroutines work in it, whatever the number of logs: the writer
+// (wal_writer.go), the syncer (wal_syncer.go), the sealer (seal.go), maintenance (retain.go) and the compactor (compact.go).
 //
 // Locks, in the order in which they may be taken: Engine.admin, Log.mu, then any one of Engine.mu, queue.mu, syncer.mu,
 // sealer.mu, flow.mu, fileTable.mu. Listeners, Done and Events are called without any.
@@ -30,6 +30,8 @@ type Engine struct {
 	sync  syncer
 	seal  sealer
 	keep  maintenance
+
+	compact compactor
 
 	admin sync.Mutex // one creation, deletion or quarantine at a time
 	mu    sync.RWMutex
@@ -48,7 +50,7 @@ type Engine struct {
 }
 
 type counters struct {
-	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed atomic.Int64
+	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed, compacted atomic.Int64
 }
 
 func (o *Options) setDefaults() error {
@@ -63,6 +65,11 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.ProducerExpiration, DefaultProducerExpiration)
 	setDefault(&o.MaintenanceInterval, defaultMaintenance)
 	setDefault(&o.RetentionInterval, defaultRetention)
+	setDefault(&o.CompactRunBytes, DefaultCompactRun)
+	setDefault(&o.CompactDeadBytes, DefaultCompactDead)
+	setDefault(&o.CompactBytesPerSecond, DefaultCompactRate)
+	setDefault(&o.SortedFileBytes, DefaultSortedFile)
+	o.SortedFileBytes = min(o.SortedFileBytes, 1<<30)
 	unsealed := int64(DefaultUnsealed)
 	if o.FlushPolicy == FlushAlways {
 		unsealed = DefaultUnsealedAlways
@@ -95,9 +102,10 @@ func Open(o Options) (*Engine, error) {
 		opts: o, env: o.Env, fs: o.Env.FS, dir: o.Directory.Path(), logs: map[tp]*Log{}, queue: newQueue(),
 		failedNow: make(chan struct{}),
 	}
-	e.files = newFileTable(e.fs, filepath.Join(e.dir, walDir))
+	e.files = newFileTable(e.fs, filepath.Join(e.dir, walDir), o.Directory.ID())
 	e.flow.init(o.UnsealedMaxBytes)
-	e.write.e, e.sync.e, e.seal.e, e.keep.e = e, e, e, e
+	e.write.e, e.sync.e, e.seal.e, e.keep.e, e.compact.e = e, e, e, e, e
+	e.compact.init()
 	e.sync.init()
 	e.seal.init()
 	e.keep.init()
@@ -114,7 +122,7 @@ func Open(o Options) (*Engine, error) {
 }
 
 func (e *Engine) start() {
-	for _, run := range []func(){e.write.run, e.sync.run, e.seal.run, e.keep.run} {
+	for _, run := range []func(){e.write.run, e.sync.run, e.seal.run, e.keep.run, e.compact.run} {
 		e.wg.Add(1)
 		go func() {
 			defer e.wg.Done()
@@ -129,6 +137,7 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
+	e.compact.close()
 	e.keep.close()
 	e.pushHighWatermarks()
 	e.queue.close(storage(ErrClosed))
@@ -291,7 +300,8 @@ func (e *Engine) Stats() Stats {
 	c := &e.counts
 	s.Appends, s.AppendedBytes = c.appends.Load(), c.appendedBytes.Load()
 	s.Frames, s.WrittenBytes, s.Writes = c.frames.Load(), c.writtenBytes.Load(), c.writes.Load()
-	s.Scrubbed = c.scrubbed.Load()
+	s.Scrubbed, s.Compacted = c.scrubbed.Load(), c.compacted.Load()
+	s.CompactionBacklog, s.SortedFiles = e.compact.backlog.Load(), e.files.sorted()
 	s.Syncs, s.Seals, s.Unlinks = c.syncs.Load(), c.seals.Load(), c.unlinks.Load()
 	return s
 }

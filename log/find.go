@@ -33,6 +33,7 @@ type timeSearch struct {
 
 	from, end, bound offset
 	entries          []entry
+	looks            int
 }
 
 func (s *timeSearch) begin(l *Log) error {
@@ -56,17 +57,25 @@ func (s *timeSearch) run(l *Log) (TimestampOffset, bool, error) {
 		found, ok, err = s.inEntry(l, e)
 		return !ok, err
 	})
-	if err != nil && l.gaveUp(s.from) {
-		return s.run(l) // what we looked at may have been what went
+	if s.again(l, err) {
+		return s.run(l)
 	}
 	return found, ok, err
 }
 
-// gaveUp tells whether the log is deleted or starts behind from by now.
-func (l *Log) gaveUp(from offset) bool {
+// again tells whether what we looked at may have been what went: the log is deleted or starts later by now, or the records lie in
+// another file.
+func (s *timeSearch) again(l *Log, err error) bool {
+	if err == nil {
+		return false
+	}
+	if errors.Is(err, errUnlinked) && s.looks < maxLooks {
+		s.looks++
+		return true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.start > from || l.dead != nil
+	return l.start > s.from || l.dead != nil
 }
 
 // candidates calls fn with the entries that may hold a record of time min or later, in order, until it returns false.
@@ -182,7 +191,7 @@ func (s *timeSearch) largest(l *Log) (int64, error) {
 		best = max(best, m)
 		return true, err
 	})
-	if err != nil && l.gaveUp(s.from) {
+	if s.again(l, err) {
 		return s.largest(l)
 	}
 	return best, err

@@ -12,8 +12,10 @@ import (
 // Sizes and constants of the WAL's format; docs/format/wal.md and docs/format/frame.md show the bytes.
 const (
 	fileMagic     = "SBUSWAL1"
+	sortedMagic   = "SBUSSRT1"
 	frameMagic    = 0x5342_4652 // "SBFR"
-	formatVersion = 1
+	formatVersion = 1           // of files and frames
+	indexVersion  = 2
 
 	fileHeaderLen  = 64
 	frameHeaderLen = 96
@@ -173,17 +175,25 @@ func saltOf(directory [16]byte, file uint32) uint64 {
 	return h.Sum64()
 }
 
-// fileHeader opens every WAL file. docs/format/wal.md shows the bytes.
+// fileHeader opens every file. docs/format/wal.md shows the bytes.
 type fileHeader struct {
+	kind      fileKind
 	id        uint32
 	directory [16]byte
 	created   int64 // ms
 }
 
+func (k fileKind) magic() string {
+	if k == fileSorted {
+		return sortedMagic
+	}
+	return fileMagic
+}
+
 func (h *fileHeader) encode() []byte {
 	b := make([]byte, fileHeaderLen)
 	be := binary.BigEndian
-	copy(b, fileMagic)
+	copy(b, h.kind.magic())
 	be.PutUint16(b[8:], formatVersion)
 	be.PutUint32(b[12:], h.id)
 	copy(b[16:32], h.directory[:])
@@ -194,15 +204,15 @@ func (h *fileHeader) encode() []byte {
 
 var errFileHeader = errors.New("the file's header is damaged")
 
-func (h *fileHeader) decode(b []byte) error {
+func (h *fileHeader) decode(kind fileKind, b []byte) error {
 	be := binary.BigEndian
-	if len(b) < fileHeaderLen || string(b[:8]) != fileMagic || crc32.Checksum(b[:60], crcTable) != be.Uint32(b[60:]) {
+	if len(b) < fileHeaderLen || string(b[:8]) != kind.magic() || crc32.Checksum(b[:60], crcTable) != be.Uint32(b[60:]) {
 		return errFileHeader
 	}
 	if v := be.Uint16(b[8:]); v > formatVersion {
 		return ErrNewerFormat
 	}
-	h.id = be.Uint32(b[12:])
+	h.kind, h.id = kind, be.Uint32(b[12:])
 	copy(h.directory[:], b[16:32])
 	h.created = int64(be.Uint64(b[40:]))
 	return nil

@@ -3,6 +3,7 @@ package log
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -63,10 +64,13 @@ func decodeOffsetKey(k []byte) (id tp, o offset, err error) {
 	return id, offset(binary.BigEndian.Uint64(k[logKeyLen:])), err
 }
 
-// fileKind says what a file of an entry is. Level 1 brings its own.
+// fileKind says what a file is.
 type fileKind uint8
 
-const fileWAL fileKind = 0
+const (
+	fileWAL    fileKind = 0 // also level 0, once sealed
+	fileSorted fileKind = 1 // level 1
+)
 
 // entry is where the batches base to last of a log are: the payload of one frame, or what truncation left of it. Entries
 // are never changed in place once they are in a slice that others may hold.
@@ -117,31 +121,58 @@ func (r *reader) uint() uint64 {
 	return v
 }
 
-// run is what a log has in one file: the unit of retention and of a file's liveness, and a step of searches by time.
+// run is what a log has in one file side by side: the unit of retention, of compaction and of a file's liveness, and a step of
+// searches by time. It is always the sum of its entries in the index.
 type run struct {
 	base, last offset
 	file       uint32
 	bytes      int64
 	maxTime    int64
+	runOrigin
 }
 
+// runOrigin is where a run comes from: the WAL file, for a sorted run the last one of those that it was copied from, so that it is
+// newer than all that the log had up to the end of that file.
+type runOrigin struct {
+	place   uint32
+	cleaned bool // of keys with several records only the last is there, as far as they are in cleaned runs
+}
+
+const (
+	runWAL     = 0 // place is the file
+	runSorted  = 1
+	runCleaned = 2
+)
+
 func (r *run) encode(b []byte) []byte {
-	b = append(b, byte(fileWAL))
+	kind := byte(runWAL)
+	if r.cleaned {
+		kind = runCleaned
+	} else if r.place != r.file {
+		kind = runSorted
+	}
+	b = append(b, kind)
 	b = binary.AppendUvarint(b, uint64(r.file))
 	b = binary.AppendUvarint(b, uint64(r.last-r.base))
 	b = binary.AppendUvarint(b, uint64(r.bytes))
-	return binary.AppendVarint(b, r.maxTime)
+	b = binary.AppendVarint(b, r.maxTime)
+	if kind != runWAL {
+		b = binary.AppendUvarint(b, uint64(r.place))
+	}
+	return b
 }
 
 func (r *run) decode(last offset, v []byte) error {
 	d := reader{b: v}
-	if fileKind(d.byte()) != fileWAL {
-		return errIndex
-	}
+	kind := d.byte()
 	r.file, r.last = uint32(d.uint()), last
 	r.base = last - offset(d.uint())
 	r.bytes, r.maxTime = int64(d.uint()), d.int()
-	if d.bad || len(d.b) > 0 || r.base < 0 || r.base > r.last {
+	r.runOrigin = runOrigin{r.file, kind == runCleaned}
+	if kind != runWAL {
+		r.place = uint32(d.uint())
+	}
+	if kind > runCleaned || d.bad || len(d.b) > 0 || r.base < 0 || r.base > r.last {
 		return errIndex
 	}
 	return nil
@@ -150,7 +181,7 @@ func (r *run) decode(last offset, v []byte) error {
 // add takes an entry that follows into the run.
 func (r *run) add(e *entry) {
 	if r.bytes == 0 {
-		*r = run{base: e.base, file: e.file, maxTime: e.maxTime}
+		*r = run{base: e.base, file: e.file, maxTime: e.maxTime, runOrigin: runOrigin{place: e.file}}
 	}
 	r.last = e.last
 	r.bytes += int64(e.length)
@@ -172,26 +203,44 @@ func decodeAborted(last offset, v []byte) (AbortedTxn, error) {
 	return a, nil
 }
 
-// fileInfo is a sealed file in the index.
+// fileInfo is a sealed or a sorted file in the index.
 type fileInfo struct {
-	id         uint32
-	end        int64  // where the last frame ends
-	sequence   uint64 // of its last frame
-	live       int64  // bytes of batches that some log still has
-	deletions  bool   // holds records of logs that were deleted
-	checkpoint uint8  // not used yet
+	id        uint32
+	kind      fileKind
+	end       int64  // where the last frame ends
+	sequence  uint64 // of its last frame, 0 in a sorted file
+	live      int64  // bytes of batches that some log still has
+	runs      int    // that those are in
+	deletions bool   // holds records of logs that were deleted
+	place     uint32 // the file itself, of a sorted file the newest place of its runs when it was written
+	total     int64  // bytes of batches that a sorted file was written with
 }
 
 func (f *fileInfo) encode(b []byte) []byte {
-	b = append(b, byte(fileWAL))
+	b = append(b, byte(f.kind))
 	b = binary.AppendUvarint(b, uint64(f.end))
 	b = binary.AppendUvarint(b, f.sequence)
 	b = binary.AppendUvarint(b, uint64(f.live))
+	b = binary.AppendUvarint(b, uint64(f.runs))
+	deletions := byte(0)
 	if f.deletions {
-		return append(b, 1, f.checkpoint)
+		deletions = 1
 	}
-	return append(b, 0, f.checkpoint)
+	b = binary.AppendUvarint(append(b, deletions), uint64(f.place))
+	return binary.AppendUvarint(b, uint64(f.total))
 }
+
+// among tells whether the file is one of those that are there.
+func (f *fileInfo) among(wal, sorted []uint32) bool {
+	ids := wal
+	if f.kind == fileSorted {
+		ids = sorted
+	}
+	_, there := slices.BinarySearch(ids, f.id)
+	return there
+}
+
+func (f *fileInfo) name() string { return f.kind.name(f.id) }
 
 func (f *fileInfo) decode(key, v []byte) error {
 	if len(key) != 5 {
@@ -199,12 +248,11 @@ func (f *fileInfo) decode(key, v []byte) error {
 	}
 	f.id = binary.BigEndian.Uint32(key[1:])
 	r := reader{b: v}
-	if fileKind(r.byte()) != fileWAL {
-		return errIndex
-	}
-	f.end, f.sequence, f.live = int64(r.uint()), r.uint(), int64(r.uint())
-	f.deletions, f.checkpoint = r.byte() == 1, r.byte()
-	if r.bad || len(r.b) > 0 {
+	f.kind = fileKind(r.byte())
+	f.end, f.sequence, f.live, f.runs = int64(r.uint()), r.uint(), int64(r.uint()), int(r.uint())
+	f.deletions, f.place = r.byte() == 1, uint32(r.uint())
+	f.total = int64(r.uint())
+	if f.kind > fileSorted || r.bad || len(r.b) > 0 {
 		return errIndex
 	}
 	return nil

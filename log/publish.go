@@ -46,10 +46,7 @@ func (l *Log) publish(h *frameHeader, pieces [][]byte) error {
 		invariants.Check(false, "log %s: frame %d-%d written at end %d", l.id, h.first, h.last, l.written)
 		return fmt.Errorf("%w: log %s: frame of offsets %d-%d behind end %d", ErrCorrupt, l.id, h.first, h.last, l.written)
 	}
-	l.entries = append(l.entries, entry{
-		base: h.first, last: h.last, maxTime: h.maxTime, file: h.at.file(),
-		pos: uint32(h.at.off() + frameHeaderLen), length: h.length, epoch: h.epoch,
-	})
+	l.entries = append(l.entries, entryOf(h))
 	l.written = h.last + 1
 	for _, piece := range pieces {
 		for len(piece) > 0 {
@@ -103,6 +100,12 @@ func (e *Engine) applyControl(h *frameHeader, c *control, replay *replay) error 
 		if replay != nil {
 			return replay.applyEngine(c)
 		}
+		return nil
+	case ctlSorted:
+		if replay != nil {
+			return replay.applySorted(c.sorted())
+		}
+		e.files.list(c.sorted().id, c.sorted().end)
 		return nil
 	case ctlCreate:
 		e.applyCreate(h, c.log)

@@ -1,6 +1,8 @@
 package log
 
 import (
+	"errors"
+
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -24,8 +26,20 @@ type Cursor struct {
 // Errors: OFFSET_OUT_OF_RANGE outside of start and written end; KAFKA_STORAGE_ERROR, with ErrCorrupt where what was
 // written is damaged or lost.
 func (l *Log) Read(r ReadRequest) (*Read, error) {
+	for look := 0; ; look++ {
+		out, err := l.read(&r)
+		if look == maxLooks || !errors.Is(err, errUnlinked) {
+			return out, err
+		}
+		if r.Cursor != nil {
+			*r.Cursor = Cursor{}
+		}
+	}
+}
+
+func (l *Log) read(r *ReadRequest) (*Read, error) {
 	out := &Read{Next: r.From}
-	c, err := l.beginRead(&r)
+	c, err := l.beginRead(r)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +49,7 @@ func (l *Log) Read(r ReadRequest) (*Read, error) {
 	c.out = out
 	if err := c.gather(); err != nil {
 		out.Release()
-		if _, gone := l.beginRead(&r); gone != nil {
+		if _, gone := l.beginRead(r); gone != nil {
 			err = gone // it was deleted, or its start moved, while we looked
 		}
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 )
 
 // recover opens the index, reads what is not sealed, and begins a new file that says where the WAL ended.
@@ -20,15 +19,19 @@ func (e *Engine) recover() error {
 	if err := e.fs.SyncDir(e.dir); err != nil {
 		return err
 	}
-	ids, err := listFiles(e.fs, wal)
+	ids, err := listFiles(e.fs, wal, fileWAL)
 	if err != nil {
 		return err
 	}
-	state, err := e.openIndex(ids)
+	sorted, err := listFiles(e.fs, wal, fileSorted)
 	if err != nil {
 		return err
 	}
-	r := &replay{e: e, state: state, unlinked: map[uint32]bool{}}
+	state, err := e.openIndex(ids, sorted)
+	if err != nil {
+		return err
+	}
+	r := &replay{e: e, state: state, unlinked: map[uint32]bool{}, sortedIDs: sorted}
 	e.seal.sealed = state.sealed
 	r.lastSequence, r.maxSequence = state.sequence, state.sequence
 	defer r.close()
@@ -48,7 +51,7 @@ func (e *Engine) recover() error {
 }
 
 // openIndex opens the index and reads what it says of logs and files, or makes it anew if it is damaged.
-func (e *Engine) openIndex(ids []uint32) (engineState, error) {
+func (e *Engine) openIndex(ids, sorted []uint32) (engineState, error) {
 	marker := filepath.Join(e.dir, rebuildMarker)
 	reason, err := e.fs.ReadFile(marker)
 	switch {
@@ -59,7 +62,7 @@ func (e *Engine) openIndex(ids []uint32) (engineState, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return engineState{}, err
 	}
-	state, err := e.tryIndex(ids)
+	state, err := e.tryIndex(ids, sorted)
 	if !errors.Is(err, errIndexLost) {
 		return state, err
 	}
@@ -70,7 +73,7 @@ func (e *Engine) openIndex(ids []uint32) (engineState, error) {
 	if err := e.rebuildIndex(err); err != nil {
 		return engineState{}, err
 	}
-	return e.tryIndex(ids)
+	return e.tryIndex(ids, sorted)
 }
 
 func (e *Engine) rebuildIndex(reason error) error {
@@ -83,13 +86,13 @@ func (e *Engine) rebuildIndex(reason error) error {
 	return e.fs.MkdirAll(filepath.Join(e.dir, indexDir))
 }
 
-func (e *Engine) tryIndex(ids []uint32) (engineState, error) {
+func (e *Engine) tryIndex(ids, sorted []uint32) (engineState, error) {
 	x, err := openIndex(e.fs, e.dir, false, e.fail)
 	if err != nil {
 		return engineState{}, err
 	}
 	e.index = x
-	state, err := e.loadIndex(ids)
+	state, err := e.loadIndex(ids, sorted)
 	if err != nil && !isDisk(err) && !errors.Is(err, ErrNewerFormat) {
 		err = fmt.Errorf("%w: %w", errIndexLost, err)
 	}
@@ -99,7 +102,7 @@ func (e *Engine) tryIndex(ids []uint32) (engineState, error) {
 var errOtherDirectory = errors.New("the index is of another directory")
 
 // loadIndex is the light scan of a start: a few dozen bytes per file and per log.
-func (e *Engine) loadIndex(ids []uint32) (engineState, error) {
+func (e *Engine) loadIndex(ids, sorted []uint32) (engineState, error) {
 	var state engineState
 	v, err := e.index.get([]byte{keyEngine})
 	if err != nil || v == nil {
@@ -108,13 +111,16 @@ func (e *Engine) loadIndex(ids []uint32) (engineState, error) {
 	if err := state.decode(v); err != nil {
 		return state, err
 	}
-	if state.version > formatVersion {
+	if state.version > indexVersion {
 		return state, fmt.Errorf("%w: index version %d", ErrNewerFormat, state.version)
+	}
+	if state.version < indexVersion {
+		return state, fmt.Errorf("%w: it has the older version %d", errIndexLost, state.version)
 	}
 	if state.directory != e.opts.Directory.ID() {
 		return state, errOtherDirectory
 	}
-	if err := e.loadFiles(ids); err != nil {
+	if err := e.loadFiles(ids, sorted); err != nil {
 		return state, err
 	}
 	err = e.index.scan([]byte{keyMeta}, []byte{keyMeta + 1}, func(k, v []byte) (bool, error) {
@@ -144,14 +150,14 @@ func (e *Engine) logOf(id tp, m *meta) *Log {
 	return l
 }
 
-func (e *Engine) loadFiles(ids []uint32) error {
+func (e *Engine) loadFiles(ids, sorted []uint32) error {
 	return e.index.scan([]byte{keyFile}, []byte{keyFile + 1}, func(k, v []byte) (bool, error) {
 		var f fileInfo
 		if err := f.decode(k, v); err != nil {
 			return false, err
 		}
 		e.seal.infos[f.id] = &f
-		if _, there := slices.BinarySearch(ids, f.id); !there {
+		if !f.among(ids, sorted) {
 			e.seal.unlinked = append(e.seal.unlinked, f.id)
 		}
 		return true, nil
@@ -179,21 +185,22 @@ func (e *Engine) loadHoles() error {
 func (r *replay) begin(ids []uint32) error {
 	e, w := r.e, &r.e.write
 	w.stopped = make(chan struct{})
-	if len(ids) > 0 {
-		w.lastFile = ids[len(ids)-1]
+	last := max(r.state.sealed, r.highestNamed)
+	for _, all := range [][]uint32{ids, r.sortedIDs} {
+		if n := len(all); n > 0 {
+			last = max(last, all[n-1])
+		}
 	}
-	w.lastFile = max(w.lastFile, r.state.sealed, r.highestNamed)
+	w.lastFile.Store(uint64(last))
 	w.sequence = max(r.maxSequence, r.lastSequence)
 	reason := endRecovered
 	if len(ids) == 0 && r.state.sealed == 0 {
 		reason = endFirst
 	}
-	listed := e.files.ends()
-	f, pos, err := w.create(&walEnd{prev: r.end, sequence: r.lastSequence, reason: reason, files: listed})
+	f, pos, err := w.create(&walEnd{prev: r.end, sequence: r.lastSequence, reason: reason})
 	if err != nil {
 		return err
 	}
-	w.listed = listed
 	w.use(f, pos)
 	if err := e.sync.sync([]*file{f}); err != nil {
 		return err
@@ -207,15 +214,23 @@ func (r *replay) begin(ids []uint32) error {
 
 // removeVoid removes the files that are not part of the WAL: cut off, or sealed and dead and known to be so.
 func (r *replay) removeVoid(ids []uint32) error {
-	for _, id := range ids {
+	void := func(id uint32) bool {
 		r.e.files.mu.Lock()
-		known := r.e.files.byID[id] != nil
-		r.e.files.mu.Unlock()
-		if known {
-			continue
+		defer r.e.files.mu.Unlock()
+		return r.e.files.byID[id] == nil
+	}
+	for _, id := range ids {
+		if void(id) {
+			if err := r.e.fs.Remove(filepath.Join(r.e.dir, walDir, fileName(id))); err != nil {
+				return err
+			}
 		}
-		if err := r.e.fs.Remove(filepath.Join(r.e.dir, walDir, fileName(id))); err != nil {
-			return err
+	}
+	for _, id := range r.sortedIDs {
+		if void(id) {
+			if err := r.e.fs.Remove(r.e.sortedPath(id)); err != nil {
+				return err
+			}
 		}
 	}
 	return r.discardImplicit()

@@ -32,6 +32,11 @@ type replay struct {
 	unlinked                  map[uint32]bool
 	lives                     map[tp]uint64 // see lives.go
 	inline                    bool
+
+	// See replay_sorted.go.
+	sortedIDs []uint32 // that are there
+	fresh     bool     // the index is empty
+	runs      []placed // in the order in which they are to be placed
 }
 
 // maxDamage bounds how many damaged places are reported.
@@ -51,11 +56,17 @@ func (r *replay) run(ids []uint32) error {
 	if err := r.findUnlinked(); err != nil {
 		return err
 	}
+	if err := r.openSorted(); err != nil {
+		return err
+	}
 	if err := r.findLives(); err != nil {
 		return err
 	}
 	for i, s := range r.chain {
 		r.noteMissing(s.id)
+		if err := r.placeRuns(s.id); err != nil {
+			return err
+		}
 		if err := r.file(s, i == len(r.chain)-1); err != nil {
 			return err
 		}
@@ -83,10 +94,11 @@ func (r *replay) open(ids []uint32) error {
 			r.addSealed(id)
 			continue
 		}
-		if err := r.settle(filepath.Join(dir, fileName(id))); err != nil {
+		path := filepath.Join(dir, fileName(id))
+		if err := r.settle(path); err != nil {
 			return err
 		}
-		s, err := openScanner(r.e.fs.Open, dir, id, r.e.opts.Directory.ID())
+		s, err := openScanner(r.e.fs.Open, path, r.e.opts.Directory.ID())
 		if err != nil {
 			return err
 		}
@@ -104,7 +116,7 @@ func (r *replay) open(ids []uint32) error {
 
 func (r *replay) addSealed(id uint32) {
 	if info := r.e.seal.infos[id]; info != nil {
-		r.e.files.add(id, nil).end = info.end
+		r.e.files.add(id, fileWAL).end = info.end
 	}
 }
 
@@ -216,7 +228,7 @@ func (r *replay) file(s *scanner, newest bool) error {
 	}
 	r.e.recovery.Files++
 	r.e.recovery.Bytes += limit
-	r.e.files.add(s.id, nil) // a truncation in it may have to read it
+	r.e.files.add(s.id, fileWAL) // a truncation in it may have to read it
 	end, err := r.frames(s, limit)
 	if err != nil {
 		return err
@@ -462,8 +474,8 @@ func (r *replay) tornFile(s *scanner) error {
 func (r *replay) judge() error {
 	var errs []error
 	for _, d := range r.damage {
-		if r.place(d) >= r.durable {
-			continue
+		if _, kind, _ := parseFileName(filepath.Base(d.File)); kind == fileWAL && r.place(d) >= r.durable {
+			continue // a sorted file is durable before it counts
 		}
 		if r.e.opts.Events.Corruption != nil {
 			r.e.opts.Events.Corruption(d)
@@ -477,7 +489,7 @@ func (r *replay) judge() error {
 }
 
 func (r *replay) place(d *CorruptionError) position {
-	id, _ := parseFileName(filepath.Base(d.File))
+	id, _, _ := parseFileName(filepath.Base(d.File))
 	return at(id, d.Position)
 }
 
@@ -486,16 +498,16 @@ var errFileGone = errors.New("the file is missing")
 // checkMissing finds sealed files that are gone and were needed.
 func (r *replay) checkMissing(ids []uint32) error {
 	var errs []error
-	missing := func(id uint32) {
-		c := &CorruptionError{File: filepath.Join(r.e.dir, walDir, fileName(id)), Detail: errFileGone.Error()}
+	missing := func(info *fileInfo) {
+		c := &CorruptionError{File: filepath.Join(r.e.dir, walDir, info.name()), Detail: errFileGone.Error()}
 		if r.e.opts.Events.Corruption != nil {
 			r.e.opts.Events.Corruption(c)
 		}
 		errs = append(errs, c)
 	}
-	for id, info := range r.e.seal.infos {
-		if _, there := slices.BinarySearch(ids, id); !there && info.live > 0 {
-			missing(id)
+	for _, info := range r.e.seal.infos {
+		if info.live > 0 && !info.among(ids, r.sortedIDs) {
+			missing(info)
 		}
 	}
 	if r.e.opts.AcceptCorruption {

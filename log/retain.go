@@ -284,6 +284,8 @@ func (e *Engine) sealActive() error {
 func (m *maintenance) unlinkDead() error {
 	e := m.e
 	gone, deletions := e.seal.dead()
+	pointed := e.referenced(gone)
+	gone = slices.DeleteFunc(gone, func(id uint32) bool { return pointed[id] })
 	if len(gone) == 0 {
 		return nil
 	}
@@ -306,7 +308,7 @@ func (m *maintenance) unlinkDead() error {
 // checkpoint writes what the files held, and waits until it is durable.
 func (m *maintenance) checkpoint(gone []uint32, deletions bool) error {
 	e := m.e
-	newest := slices.Max(gone)
+	newest := e.seal.newestPlace(gone)
 	var logs []*Log
 	for _, l := range e.all() {
 		l.mu.Lock()

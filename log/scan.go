@@ -14,9 +14,10 @@ import (
 // scanWindow is how much of a file is read at a time.
 const scanWindow = 1 << 20
 
-// scanner reads a WAL file frame by frame.
+// scanner reads a WAL file or a sorted one frame by frame.
 type scanner struct {
 	id     uint32
+	kind   fileKind
 	path   string
 	handle env.File
 	size   int64
@@ -25,6 +26,10 @@ type scanner struct {
 	// first is the file's first record, if header and first frame are intact; firstEnd is where that frame ends.
 	first    *walEnd
 	firstErr error
+	// What a WAL file begins with: which sorted files count. What a sorted one begins with: what it has.
+	sorted []fileEnd
+	table  []sortedRun
+	begun  int64 // where the first frame ends
 
 	buf []byte
 	at  int64 // position of buf
@@ -32,8 +37,12 @@ type scanner struct {
 
 // openScanner opens a file, with env.FS.Open or OpenDisk, and reads its header and its first frame. Damage there is no error but
 // noted in firstErr.
-func openScanner(open func(string) (env.File, error), dir string, id uint32, directory [16]byte) (*scanner, error) {
-	s := &scanner{id: id, salt: saltOf(directory, id), path: filepath.Join(dir, fileName(id))}
+func openScanner(open func(string) (env.File, error), path string, directory [16]byte) (*scanner, error) {
+	id, kind, ok := parseFileName(filepath.Base(path))
+	if !ok {
+		return nil, fmt.Errorf("%s is no file of a log directory", path)
+	}
+	s := &scanner{id: id, kind: kind, salt: saltOf(directory, id), path: path}
 	h, err := open(s.path)
 	if err != nil {
 		return nil, err
@@ -54,7 +63,7 @@ func (s *scanner) readFirst() error {
 	if err != nil {
 		return err
 	}
-	if err := s.header.decode(b); err != nil {
+	if err := s.header.decode(s.kind, b); err != nil {
 		return err
 	}
 	if s.header.id != s.id {
@@ -67,7 +76,12 @@ func (s *scanner) readFirst() error {
 	if h.kind != frameControl {
 		return errControl
 	}
-	c, _, err := nextControl(payload)
+	s.begun = fileHeaderLen + h.span()
+	if s.kind == fileSorted {
+		s.table, err = decodeTable(payload)
+		return err
+	}
+	c, rest, err := nextControl(payload)
 	if err != nil || c.kind != ctlEnd {
 		return errControl
 	}
@@ -76,6 +90,14 @@ func (s *scanner) readFirst() error {
 		return err
 	}
 	s.first = first
+	for len(rest) > 0 {
+		if c, rest, err = nextControl(rest); err != nil {
+			return err
+		}
+		if c.kind == ctlSorted {
+			s.sorted = append(s.sorted, c.sorted())
+		}
+	}
 	return nil
 }
 

@@ -80,7 +80,7 @@ func (s *scrubber) pass() bool {
 	for _, info := range infos {
 		more, err := s.file(info)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // one that was unlinked meanwhile holds nothing any more
-			s.e.trouble("read "+fileName(info.id)+" again", err)
+			s.e.trouble("read "+info.name()+" again", err)
 		}
 		if !more {
 			return false
@@ -91,7 +91,7 @@ func (s *scrubber) pass() bool {
 
 // file reads one file. more is false if the engine ends meanwhile.
 func (s *scrubber) file(info fileInfo) (more bool, err error) {
-	r, err := openScanner(s.e.fs.OpenDisk, filepath.Join(s.e.dir, walDir), info.id, s.e.opts.Directory.ID())
+	r, err := openScanner(s.e.fs.OpenDisk, filepath.Join(s.e.dir, walDir, info.name()), s.e.opts.Directory.ID())
 	if err != nil {
 		return true, err
 	}
@@ -146,7 +146,7 @@ func (s *scrubber) found(c *CorruptionError, end int64) {
 	if l == nil {
 		return // deleted since
 	}
-	id, _ := parseFileName(filepath.Base(c.File))
+	id, _, _ := parseFileName(filepath.Base(c.File))
 	live := false
 	for next := c.First; next <= c.Last; {
 		e, ok := l.entryAt(next)

@@ -9,7 +9,7 @@ import (
 )
 
 // sealer is the one goroutine that turns full WAL files into level 0 tables: it waits until a file is durable and then
-// ingests into the index, at once, all that the file means. It also unlinks files that no log needs any more.
+// ingests into the index, at once, all that the file means. Between two files it tells the index of sorted ones.
 type sealer struct {
 	e    *Engine
 	mu   sync.Mutex
@@ -24,6 +24,8 @@ type sealer struct {
 	closed   bool
 	stopped  chan struct{}
 	failed   error // why the last attempt failed
+	jobs     []func()
+	owed     []*sortedFile // count, and the index doesn't know yet; of the sealer's goroutine
 
 	// infos are the sealed files. Of the sealer's goroutine; readers take the lock.
 	infos    map[uint32]*fileInfo
@@ -58,6 +60,16 @@ func (s *sealer) touch(l *Log, id uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.touched[id] = append(s.touched[id], l)
+}
+
+// newestPlace is the newest WAL file of those files, or that the records of sorted ones among them came from.
+func (s *sealer) newestPlace(ids []uint32) (newest uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		newest = max(newest, s.infos[id].place)
+	}
+	return newest
 }
 
 func (s *sealer) noteDeletion(id uint32) {
@@ -152,8 +164,15 @@ func (s *sealer) run() {
 	defer close(s.stopped)
 	for {
 		s.mu.Lock()
-		for (len(s.full) == 0 || s.failed != nil) && !s.closed && s.e.Failed() == nil {
+		for len(s.jobs) == 0 && (len(s.full) == 0 || s.failed != nil) && !s.closed && s.e.Failed() == nil {
 			s.cond.Wait()
+		}
+		if len(s.jobs) > 0 && s.e.Failed() == nil {
+			job := s.jobs[0]
+			s.jobs = s.jobs[1:]
+			s.mu.Unlock()
+			job()
+			continue
 		}
 		if s.e.Failed() != nil || len(s.full) == 0 || s.closed && s.failed != nil {
 			s.mu.Unlock()
@@ -162,6 +181,9 @@ func (s *sealer) run() {
 		f := s.full[0]
 		s.mu.Unlock()
 		err := s.e.sync.wait(at(f.id, f.end))
+		if err == nil {
+			err = s.settle()
+		}
 		if err == nil {
 			err = s.seal(f)
 		}
@@ -183,6 +205,21 @@ func (s *sealer) trouble(f *file, err error) {
 		return
 	}
 	s.e.trouble("seal "+f.path, err)
+}
+
+// do has a job done by the sealer's goroutine, between two seals, and waits for it.
+func (s *sealer) do(job func() error) error {
+	done := make(chan error, 1)
+	s.mu.Lock()
+	s.jobs = append(s.jobs, func() { done <- job() })
+	s.cond.Broadcast()
+	s.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-s.e.failedNow:
+		return s.e.Failed()
+	}
 }
 
 // wait returns when the file is sealed.
@@ -309,18 +346,26 @@ type sealing struct {
 	gone     map[tp]bool
 }
 
-func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
-	b := &sealing{s: s, f: f, infos: map[uint32]*fileInfo{}, sets: map[byte][]keyValue{}, gone: map[tp]bool{}}
+// begin is a change of the index that changes nothing yet.
+func (s *sealer) begin() *sealing {
+	b := &sealing{s: s, infos: map[uint32]*fileInfo{}, sets: map[byte][]keyValue{}, gone: map[tp]bool{}}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for id, info := range s.infos {
 		c := *info
 		b.infos[id] = &c
 	}
+	return b
+}
+
+func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
+	b := s.begin()
+	b.f = f
+	s.mu.Lock()
 	unlinked, deletions, holes := s.unlinked, s.deletes[f.id], s.holes[f.id]
 	b.unlinked = len(unlinked)
 	s.mu.Unlock()
-	own := &fileInfo{id: f.id, end: f.end, sequence: f.sequence, deletions: deletions}
-	b.infos[f.id] = own
+	b.infos[f.id] = &fileInfo{id: f.id, end: f.end, sequence: f.sequence, deletions: deletions, place: f.id}
 	entries := 0
 	for i := range captures {
 		entries += len(captures[i].entries)
@@ -336,7 +381,7 @@ func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
 	}
 	b.files(unlinked)
 	state := engineState{
-		version: formatVersion, directory: s.e.opts.Directory.ID(), sealed: f.id, end: f.end, sequence: f.sequence,
+		version: indexVersion, directory: s.e.opts.Directory.ID(), sealed: f.id, end: f.end, sequence: f.sequence,
 	}
 	b.set([]byte{keyEngine}, state.encode())
 	return b, nil
@@ -382,10 +427,10 @@ func (b *sealing) log(c *capture) error {
 	}
 	var r run
 	for i := range c.entries {
-		e := &c.entries[i]
-		key := b.arena.keep(offsetKey(b.arena.room(logKeyLen+8), keyEntry, id, e.last))
-		b.set(key, b.arena.keep(e.encode(b.arena.room(maxEntryLen))))
-		if e.file == b.f.id {
+		// What older files have is in the index already, and what a cut left of it is found there (trimRun): it may have been
+		// copied to another file since.
+		if e := &c.entries[i]; e.file == b.f.id {
+			b.setEntry(id, e)
 			r.add(e)
 		}
 	}
@@ -393,17 +438,27 @@ func (b *sealing) log(c *capture) error {
 	return nil
 }
 
+func (b *sealing) setEntry(id tp, e *entry) {
+	key := b.arena.keep(offsetKey(b.arena.room(logKeyLen+8), keyEntry, id, e.last))
+	b.set(key, b.arena.keep(e.encode(b.arena.room(maxEntryLen))))
+}
+
 func (b *sealing) addRun(id tp, r *run) {
 	if r.bytes == 0 {
 		return
 	}
 	b.set(offsetKey(nil, keyRun, id, r.last), r.encode(nil))
-	b.addLive(r.file, r.bytes)
+	if info := b.infos[r.file]; info != nil {
+		info.live += r.bytes
+		info.runs++
+	}
 }
 
-func (b *sealing) addLive(id uint32, n int64) {
-	if info := b.infos[id]; info != nil {
-		info.live += n
+// dropRun takes a run of the index out of its file's count. Its key is removed by whoever calls.
+func (b *sealing) dropRun(r *run) {
+	if info := b.infos[r.file]; info != nil {
+		info.live -= r.bytes
+		info.runs--
 	}
 }
 
@@ -415,15 +470,15 @@ func (b *sealing) undo(c *capture) error {
 	}
 	err := b.s.e.index.runs(id, 0, 1<<62, func(r *run) (bool, error) {
 		cutOff := ch.truncated >= 0 && r.last >= ch.truncated
-		below := ch.started && r.last < c.start
+		below := ch.started && r.base < c.start
 		if !ch.deleted && !below && !cutOff {
 			return true, nil
 		}
-		b.addLive(r.file, -r.bytes)
-		if !ch.deleted && cutOff && r.base < ch.truncated {
-			return true, b.trimRun(c, r)
+		b.dropRun(r)
+		if ch.deleted || cutOff && r.base >= ch.truncated || below && r.last < c.start {
+			return true, nil
 		}
-		return true, nil
+		return true, b.trimRun(c, r)
 	})
 	if err != nil {
 		return err
@@ -448,26 +503,46 @@ func (b *sealing) undo(c *capture) error {
 	return nil
 }
 
-// trimRun writes what truncation left of an older file's run.
+// trimRun writes what a cut or a new start left of an older file's run.
 func (b *sealing) trimRun(c *capture, r *run) error {
+	upTo := r.last + 1
+	if c.changes.truncated >= 0 {
+		upTo = min(upTo, c.changes.truncated)
+	}
+	from := r.base
+	if c.changes.started {
+		from = max(from, c.start)
+	}
 	var left run
-	seen := offset(-1) // what is in the index already may still be in memory too
-	err := b.s.e.index.entries(c.log.id, r.base, c.changes.truncated, func(e *entry) (bool, error) {
-		if e.last < c.changes.truncated && e.file == r.file {
-			left.add(e)
-			seen = e.last
+	err := b.s.e.index.entries(c.log.id, from, upTo, func(e *entry) (bool, error) {
+		if e.file != r.file {
+			return true, nil
 		}
+		if e.last >= upTo {
+			k, err := b.cutEntry(c, e, upTo)
+			if err != nil || k.length == 0 || k.last < from {
+				return false, err
+			}
+			b.setEntry(c.log.id, k)
+			e = k
+		}
+		left.add(e)
 		return true, nil
 	})
+	left.runOrigin = r.runOrigin
+	b.addRun(c.log.id, &left)
+	return err
+}
+
+// cutEntry is what is left of an entry below to: as the log has found already, unless it was copied to another file since.
+func (b *sealing) cutEntry(c *capture, e *entry, to offset) (*entry, error) {
 	for i := range c.entries {
-		if e := &c.entries[i]; e.file == r.file && e.last > seen {
-			left.add(e)
+		if k := &c.entries[i]; k.file == e.file && k.pos == e.pos && k.last < to {
+			return k, nil
 		}
 	}
-	if left.bytes > 0 && left.last >= c.start {
-		b.addRun(c.log.id, &left)
-	}
-	return err
+	k, err := b.s.e.part(e, to)
+	return &k.entry, err
 }
 
 // write puts the keys in order and joins ranges that overlap, as an sstable wants them. Of two values of a key the later

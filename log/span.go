@@ -17,9 +17,10 @@ import (
 // maxIdleFiles is how many files may stay open without anyone reading them.
 const maxIdleFiles = 32
 
-// file is a WAL file. Its descriptor is open while someone holds a reference, and for a while after.
+// file is a WAL file or a sorted one. Its descriptor is open while someone holds a reference, and for a while after.
 type file struct {
 	id    uint32
+	kind  fileKind
 	path  string
 	salt  uint64
 	table *fileTable
@@ -29,6 +30,8 @@ type file struct {
 	refs     int
 	lastUsed uint64
 	unlinked bool
+	// listed: the next WAL file names it. A sorted file is listed once the WAL says that it counts.
+	listed bool
 
 	end int64 // where the last frame ends; set when the file is full, by the writer or a recovery
 	// Of the writer and the syncer.
@@ -36,41 +39,65 @@ type file struct {
 	sequence  uint64
 }
 
-// fileTable are the WAL files that exist.
+// fileTable are the files that exist, WAL files and sorted ones. Their numbers are of one row.
 type fileTable struct {
-	fs   env.FS
-	dir  string
-	mu   sync.Mutex
-	byID map[uint32]*file
-	open int
-	tick uint64
+	fs  env.FS
+	dir string
+	// directory is the data directory's id, on which checksums of frames hang.
+	directory [16]byte
+	mu        sync.Mutex
+	byID      map[uint32]*file
+	open      int
+	tick      uint64
 }
 
-func fileName(id uint32) string { return fmt.Sprintf("%010d.wal", id) }
+// errUnlinked: the file is gone, because what it held lies elsewhere by now or is dead. Who looked before looks again.
+var errUnlinked = errors.New("the file was removed")
 
-func parseFileName(name string) (uint32, bool) {
-	base, ok := strings.CutSuffix(name, ".wal")
-	if !ok || len(base) != 10 {
-		return 0, false
+// maxLooks is how often one looks again for what was moved to another file meanwhile.
+const maxLooks = 10
+
+func fileName(id uint32) string { return fileWAL.name(id) }
+
+func (k fileKind) suffix() string {
+	if k == fileSorted {
+		return ".sorted"
 	}
-	id, err := strconv.ParseUint(base, 10, 32)
-	return uint32(id), err == nil
+	return ".wal"
 }
 
-func newFileTable(f env.FS, dir string) *fileTable {
-	return &fileTable{fs: f, dir: dir, byID: map[uint32]*file{}}
+func (k fileKind) name(id uint32) string { return fmt.Sprintf("%010d%s", id, k.suffix()) }
+
+func parseFileName(name string) (id uint32, kind fileKind, ok bool) {
+	for _, kind = range []fileKind{fileWAL, fileSorted} {
+		if base, is := strings.CutSuffix(name, kind.suffix()); is && len(base) == 10 {
+			n, err := strconv.ParseUint(base, 10, 32)
+			return uint32(n), kind, err == nil
+		}
+	}
+	return 0, fileWAL, false
 }
 
-// add makes a file known; handle may be nil.
-func (t *fileTable) add(id uint32, handle env.File) *file {
+func newFileTable(f env.FS, dir string, directory [16]byte) *fileTable {
+	return &fileTable{fs: f, dir: dir, directory: directory, byID: map[uint32]*file{}}
+}
+
+// add makes a file known.
+func (t *fileTable) add(id uint32, kind fileKind) *file {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := &file{table: t, id: id, path: filepath.Join(t.dir, fileName(id)), handle: handle}
-	if handle != nil {
-		t.open++
-	}
+	f := &file{table: t, id: id, kind: kind, path: filepath.Join(t.dir, kind.name(id)), listed: kind == fileWAL}
 	t.byID[id] = f
 	return f
+}
+
+// list has the next WAL file name a sorted file.
+func (t *fileTable) list(id, end uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.byID[id]; f != nil {
+		f.listed, f.end = true, int64(end)
+	}
 }
 
 // acquire opens the file, if need be, and takes a reference.
@@ -79,7 +106,7 @@ func (t *fileTable) acquire(id uint32) (*file, error) {
 	defer t.mu.Unlock()
 	f := t.byID[id]
 	if f == nil {
-		return nil, fmt.Errorf("%w: %s is gone", ErrCorrupt, fileName(id))
+		return nil, fmt.Errorf("%w: file %d: %w", ErrCorrupt, id, errUnlinked)
 	}
 	if f.handle == nil {
 		h, err := t.fs.Open(f.path)
@@ -169,13 +196,15 @@ func (t *fileTable) ids() []uint32 {
 	return ids
 }
 
-// ends are the files with where each ends.
-func (t *fileTable) ends() []fileEnd {
+// ends are the files of a kind that a new WAL file has to name, with where each ends.
+func (t *fileTable) ends(kind fileKind) []fileEnd {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make([]fileEnd, 0, len(t.byID))
 	for id, f := range t.byID {
-		out = append(out, fileEnd{id, uint32(f.end)})
+		if f.kind == kind && f.listed {
+			out = append(out, fileEnd{id, uint32(f.end)})
+		}
 	}
 	slices.SortFunc(out, func(a, b fileEnd) int { return cmp.Compare(a.id, b.id) })
 	return out
@@ -198,15 +227,26 @@ func (t *fileTable) counts() (open, files int) {
 	return t.open, len(t.byID)
 }
 
-// listFiles are the ids of the WAL files in dir, ascending.
-func listFiles(f env.FS, dir string) ([]uint32, error) {
+func (t *fileTable) sorted() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.byID {
+		if f.kind == fileSorted {
+			n++
+		}
+	}
+	return n
+}
+
+// listFiles are the ids of the files of a kind in dir, ascending.
+func listFiles(f env.FS, dir string, kind fileKind) ([]uint32, error) {
 	names, err := f.List(dir)
 	if err != nil {
 		return nil, err
 	}
 	var ids []uint32
 	for _, name := range names {
-		if id, ok := parseFileName(name); ok {
+		if id, k, ok := parseFileName(name); ok && k == kind {
 			ids = append(ids, id)
 		}
 	}

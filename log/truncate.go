@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -126,21 +127,31 @@ func (l *Log) wakeDrained() {
 // would be claimed by no frame that is left, and what was void there before could come back with an index made anew. The
 // lock is held.
 func (l *Log) edge(to offset) (offset, error) {
-	e, ok, err := l.find(to)
+	e, kept, err := l.around(to)
 	if err != nil {
 		return 0, err
 	}
-	if ok && e.base < to {
-		kept, err := l.e.part(&e, to)
-		if err != nil {
-			return 0, err
-		}
-		if kept.length > 0 {
-			return kept.last + 1, nil
-		}
+	if kept != nil && kept.length > 0 {
+		return kept.last + 1, nil
+	}
+	if kept != nil {
 		to = e.base
 	}
 	return l.endBefore(to)
+}
+
+// around is the entry that to lies inside of, if there is one, and what a cut leaves of it. The lock is held.
+func (l *Log) around(to offset) (e entry, left *kept, err error) {
+	for look := 0; ; look++ {
+		var ok bool
+		if e, ok, err = l.find(to); err != nil || !ok || e.base >= to {
+			return e, nil, err
+		}
+		k, err := l.e.part(&e, to)
+		if look == maxLooks || !errors.Is(err, errUnlinked) {
+			return e, &k, err
+		}
+	}
 }
 
 // endBefore is where the last entry ends that lies below to, 0 if there is none. The lock is held.
@@ -181,7 +192,7 @@ func (l *Log) applyTruncate(to offset) error {
 		return nil
 	}
 	l.cutHoles(to)
-	e, ok, err := l.find(to)
+	_, left, err := l.around(to)
 	if err != nil {
 		return err
 	}
@@ -191,15 +202,9 @@ func (l *Log) applyTruncate(to offset) error {
 	}
 	l.entries = cut(l.entries, to)
 	l.sealed = min(l.sealed, to)
-	if ok && e.base < to {
-		kept, err := l.e.part(&e, to)
-		if err != nil {
-			return err
-		}
-		if kept.length > 0 {
-			l.entries = append(l.entries, kept.entry)
-			l.sealed = min(l.sealed, kept.base)
-		}
+	if left != nil && left.length > 0 {
+		l.entries = append(l.entries, left.entry)
+		l.sealed = min(l.sealed, left.base)
 	}
 	l.changes.truncated, l.cutIn = minOffset(l.changes.truncated, to), l.touched
 	l.changes.state = true

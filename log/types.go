@@ -28,6 +28,10 @@ const (
 	DefaultProducerExpiration = 24 * time.Hour
 	DefaultUnsealedAlways     = 256 << 20
 	DefaultUnsealed           = 2 << 30
+	DefaultCompactRun         = 256 << 10
+	DefaultCompactDead        = 1 << 20
+	DefaultCompactRate        = 64 << 20
+	DefaultSortedFile         = 512 << 20
 	QuarantineTime            = 7 * 24 * time.Hour
 )
 
@@ -50,6 +54,14 @@ type Options struct {
 	MaintenanceInterval time.Duration
 	// RetentionInterval is how often retention runs, as log.retention.check.interval.ms (5 min).
 	RetentionInterval time.Duration
+	// CompactRunBytes is how long a log's records should lie side by side: compaction joins shorter runs (256 KiB).
+	CompactRunBytes int64
+	// CompactDeadBytes of a file have to be dead, and more than what is not, for the rest to be copied elsewhere (1 MiB).
+	CompactDeadBytes int64
+	// CompactBytesPerSecond is how fast compaction copies; it goes faster when much waits for it (64 MiB).
+	CompactBytesPerSecond int64
+	// SortedFileBytes is about how large the files are that it writes; one log may take more (512 MiB).
+	SortedFileBytes int64
 	// AcceptCorruption opens a directory in spite of frames that are damaged below what was synced. Their logs get a
 	// hole at which reads fail with ErrCorrupt; a log whose damaged frames can't be told is cut where the gap shows.
 	AcceptCorruption bool
@@ -100,6 +112,7 @@ type LogConfig struct {
 	Compact        bool          // cleanup.policy has compact
 	SegmentBytes   int64         // not used by level 0
 	SegmentTime    time.Duration // not used by level 0
+	Internal       bool          // of an internal topic: compacted first, to files of its own
 }
 
 // Ends of a log. Start <= Flushed <= Written <= Next, except right after Start was moved beyond the others.
@@ -196,6 +209,9 @@ type Stats struct {
 	Appends, AppendedBytes, Frames, WrittenBytes int64
 	Writes, Syncs, Seals, Unlinks                int64
 	Scrubbed                                     int64 // bytes that were read again, see Engine.Scrub
+	Compacted                                    int64 // bytes of batches that compaction copied
+	CompactionBacklog                            int64 // bytes of batches that it would copy now
+	SortedFiles                                  int
 	MemoryEntries                                int
 	Quarantined                                  []kafkaproto.TopicPartition
 	Full                                         bool

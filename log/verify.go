@@ -84,7 +84,7 @@ func (v *verifier) run() error {
 		}
 		v.directory = m.directory
 	}
-	ids, err := listFiles(v.fs, filepath.Join(v.dir, walDir))
+	ids, err := listFiles(v.fs, filepath.Join(v.dir, walDir), fileWAL)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -98,6 +98,9 @@ func (v *verifier) run() error {
 		defer func() { _ = x.close() }()
 	}
 	if err := v.files(ids); err != nil {
+		return err
+	}
+	if err := v.sorted(); err != nil {
 		return err
 	}
 	if x == nil {
@@ -156,7 +159,7 @@ func (v *verifier) files(ids []uint32) error {
 		if !sealed && id < newest && !named {
 			continue // cut off by a recovery that was stopped before it could remove it
 		}
-		s, err := openScanner(v.fs.Open, filepath.Join(v.dir, walDir), id, v.directory)
+		s, err := openScanner(v.fs.Open, v.path(id), v.directory)
 		if err != nil {
 			v.problem(err)
 			continue
@@ -181,8 +184,8 @@ func (v *verifier) files(ids []uint32) error {
 		}
 	}
 	for id, info := range v.infos {
-		if _, there := slices.BinarySearch(ids, id); !there && info.live > 0 {
-			v.problem(&CorruptionError{File: fileName(id), Detail: errFileGone.Error()})
+		if info.kind == fileWAL && info.live > 0 && !info.among(ids, nil) {
+			v.problem(&CorruptionError{File: v.path(id), Detail: errFileGone.Error()})
 		}
 	}
 	r := replay{}
@@ -196,11 +199,46 @@ func (v *verifier) files(ids []uint32) error {
 	return nil
 }
 
+// sorted reads the sorted files that the index knows: intact to their end, all of them. Others may be there that a compaction
+// left which was stopped.
+func (v *verifier) sorted() error {
+	for id, info := range v.infos {
+		if info.kind != fileSorted {
+			continue
+		}
+		s, err := openScanner(v.fs.Open, v.path(id), v.directory)
+		if errors.Is(err, fs.ErrNotExist) {
+			if info.live > 0 {
+				v.problem(&CorruptionError{File: v.path(id), Detail: errFileGone.Error()})
+			}
+			continue
+		}
+		if err != nil {
+			v.problem(err)
+			continue
+		}
+		bad := v.file(s, min(info.end, s.size), new(position))
+		if s.size < info.end {
+			bad = append(bad, s.damage(s.size, errFileShort))
+		}
+		s.close()
+		for _, c := range bad {
+			v.problem(c)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) path(id uint32) string {
+	info := v.infos[id] // a WAL file if nothing is known of it
+	return filepath.Join(v.dir, walDir, info.kind.name(id))
+}
+
 // listed is what the newest file that begins intact says of those before it: where each ends. Behind its end a file may
 // have what a write left for which there was no room.
 func (v *verifier) listed(ids []uint32) (newest uint32, ends map[uint32]int64) {
 	for _, id := range slices.Backward(ids) {
-		s, err := openScanner(v.fs.Open, filepath.Join(v.dir, walDir), id, v.directory)
+		s, err := openScanner(v.fs.Open, v.path(id), v.directory)
 		if err != nil {
 			continue // reported by whoever reads the file
 		}
@@ -286,7 +324,7 @@ func (v *verifier) entry(k, val []byte) error {
 	f, ok := v.frames[at(e.file, int64(e.pos))]
 	if !ok || f.log != id || e.base < f.first || e.last > f.last || e.length > f.length {
 		v.problem(&CorruptionError{
-			File: fileName(e.file), Position: int64(e.pos), Known: true, Log: id, First: e.base, Last: e.last,
+			File: v.path(e.file), Position: int64(e.pos), Known: true, Log: id, First: e.base, Last: e.last,
 			Detail: "the index points here, and the frame is not what it says",
 		})
 		return nil
@@ -298,7 +336,7 @@ func (v *verifier) entry(k, val []byte) error {
 func (v *verifier) digest(id tp, e entry) error {
 	if v.open == nil || v.openFile != e.file {
 		v.closeFile()
-		f, err := v.fs.Open(filepath.Join(v.dir, walDir, fileName(e.file)))
+		f, err := v.fs.Open(v.path(e.file))
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/streambus/streambus/internal/env"
 )
@@ -21,12 +22,10 @@ func (w *writer) rotate(reason endReason) error {
 	if w.active != nil {
 		w.active.end = w.pos
 	}
-	listed := w.e.files.ends()
-	f, pos, err := w.create(&walEnd{prev: prev, sequence: sequence, reason: reason, files: listed})
+	f, pos, err := w.create(&walEnd{prev: prev, sequence: sequence, reason: reason})
 	if err != nil {
 		return err
 	}
-	w.listed = listed
 	if old := w.active; old != nil {
 		old.end, old.sequence = w.pos, sequence
 		w.e.seal.add(old)
@@ -45,19 +44,29 @@ func (w *writer) use(f *file, pos int64) {
 	w.at.Store(uint64(at(f.id, pos)))
 }
 
-// create makes a file with its header and its first frame, or leaves none behind.
-func (w *writer) create(end *walEnd) (*file, int64, error) {
-	if w.lastFile == math.MaxUint32 {
-		return nil, 0, errFileNumbers
+// number takes the next file number.
+func (w *writer) number() (uint32, error) {
+	id := w.lastFile.Add(1)
+	if id > math.MaxUint32 {
+		return 0, errFileNumbers
 	}
-	w.lastFile++
-	id := w.lastFile
-	f := w.e.files.add(id, nil)
+	return uint32(id), nil
+}
+
+// create makes a file with its header and its first frame, which names those that exist, or leaves none behind.
+func (w *writer) create(end *walEnd) (*file, int64, error) {
+	var sorted []fileEnd
+	end.files, sorted = w.e.files.ends(fileWAL), w.e.files.ends(fileSorted)
+	id, err := w.number()
+	if err != nil {
+		return nil, 0, err
+	}
+	f := w.e.files.add(id, fileWAL)
 	h, err := w.e.fs.Create(f.path)
 	if err != nil {
 		return nil, 0, errors.Join(err, ignoreMissing(w.e.files.unlink(id)))
 	}
-	pos, err := w.begin(f, h, end)
+	pos, err := w.begin(f, h, end, sorted)
 	if err != nil {
 		return nil, 0, errors.Join(err, h.Close(), ignoreMissing(w.e.files.unlink(id)))
 	}
@@ -65,15 +74,19 @@ func (w *writer) create(end *walEnd) (*file, int64, error) {
 	f.handle, f.refs = h, 2 // the writer's, until the file is sealed, and the syncer's, until it needs no sync any more
 	w.e.files.open++
 	w.e.files.mu.Unlock()
+	w.listed = slices.Concat(end.files, sorted)
 	return f, pos, nil
 }
 
-func (w *writer) begin(f *file, h env.File, end *walEnd) (int64, error) {
+func (w *writer) begin(f *file, h env.File, end *walEnd, sorted []fileEnd) (int64, error) {
 	header := fileHeader{
 		id: f.id, directory: w.e.opts.Directory.ID(), created: w.e.env.Clock.Now().UnixMilli(),
 	}
 	f.salt = saltOf(header.directory, f.id)
 	body := appendControl(nil, ctlEnd, tp{}, end.encode())
+	for _, s := range sorted {
+		body = appendSorted(body, s)
+	}
 	frame := frameHeader{
 		kind: frameControl, at: at(f.id, fileHeaderLen), sequence: w.sequence + 1, synced: w.e.sync.position(),
 		epoch: -1, maxTime: -1, length: uint32(len(body)),

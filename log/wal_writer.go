@@ -31,13 +31,13 @@ type writer struct {
 	pos      int64
 	reserved int64
 	sequence uint64
-	lastFile uint32 // highest file number ever used
+	lastFile atomic.Uint64 // highest file number ever used
 	// broken: a write failed for want of space, so what is behind pos in the active file is unknown, and the next frame
 	// goes to a new one.
 	broken bool
 	// rotateNow asks for the active file to be sealed though it is not full.
 	rotateNow atomic.Bool
-	listed    []fileEnd // the files that the active one's first frame names
+	listed    []fileEnd // the files, sorted ones too, that the active one's first frame names
 	toCheck   int64
 	synced    position // what the last header said
 	stopped   chan struct{}

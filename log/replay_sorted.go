@@ -1,0 +1,154 @@
+package log
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"slices"
+)
+
+// Where the index is there, it knows the sorted files, but for those that the unsealed files say count: they are told to it when
+// the replay comes by that record. Where it is made anew, the files that the newest WAL file says count are put in where they
+// belong: behind the WAL file that each run was copied from last, in place of what the log had there.
+
+// placed are runs of a sorted file that belong behind one WAL file.
+type placed struct {
+	place uint32
+	file  *sortedFile
+	runs  []int
+}
+
+// openSorted makes known which sorted files count, and loads them if the index is to be made anew.
+func (r *replay) openSorted() error {
+	r.fresh = r.state.sealed == 0
+	if !r.fresh {
+		for _, id := range r.sortedIDs {
+			if info := r.e.seal.infos[id]; info != nil {
+				r.e.files.add(id, fileSorted)
+				r.e.files.list(id, uint32(info.end))
+			}
+		}
+		return nil
+	}
+	counting, err := r.counting()
+	if err != nil {
+		return err
+	}
+	for _, c := range counting {
+		f, err := r.loadSorted(c)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			r.toPlace(f)
+		}
+	}
+	slices.SortStableFunc(r.runs, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.file.id, b.file.id))
+	})
+	if len(r.runs) > 0 {
+		r.rebuild, r.inline = true, true
+	}
+	return nil
+}
+
+// counting are the sorted files that the newest WAL file says count, but for those that are about to go.
+func (r *replay) counting() (files []fileEnd, err error) {
+	for _, s := range r.chain[max(0, len(r.chain)-2):] {
+		_, err := s.controls(s.size, func(h *frameHeader, c *control) error {
+			switch {
+			case c.kind == ctlUnlink:
+				r.unlinked[binary.BigEndian.Uint32(c.body)] = true
+			case c.kind == ctlEnd:
+				files = nil // what counts is named behind it
+			case c.kind == ctlSorted:
+				files = append(files, c.sorted())
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(files, func(f fileEnd) bool { return r.unlinked[f.id] }), nil
+}
+
+// loadSorted reads a sorted file that counts. nil: there is damage, which was noted.
+func (r *replay) loadSorted(c fileEnd) (*sortedFile, error) {
+	f, err := loadSorted(r.e, c)
+	var damage *CorruptionError
+	if errors.As(err, &damage) {
+		r.damage = append(r.damage, damage)
+		r.stopped = r.stopped || !r.e.opts.AcceptCorruption
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.e.files.add(c.id, fileSorted)
+	r.e.files.list(c.id, c.end)
+	return f, nil
+}
+
+func (r *replay) toPlace(f *sortedFile) {
+	byPlace := map[uint32][]int{}
+	for i := range f.table {
+		p := f.table[i].place
+		byPlace[p] = append(byPlace[p], i)
+	}
+	for place, runs := range byPlace {
+		r.runs = append(r.runs, placed{place, f, runs})
+	}
+}
+
+// applySorted is about the record that a sorted file counts.
+func (r *replay) applySorted(c fileEnd) error {
+	if r.fresh || r.e.seal.infos[c.id] != nil {
+		return nil
+	}
+	f, err := r.loadSorted(c)
+	if err != nil || f == nil {
+		return err
+	}
+	return r.e.seal.commit(f, nil, false)
+}
+
+// placeRuns puts the runs into the index that belong before a WAL file. All files before are sealed.
+func (r *replay) placeRuns(before uint32) error {
+	for len(r.runs) > 0 && r.runs[0].place < before && !r.stopped {
+		p := r.runs[0]
+		r.runs = r.runs[1:]
+		runs := slices.DeleteFunc(p.runs, func(i int) bool {
+			t := &p.file.table[i]
+			return t.incarnation < r.lives[t.log]
+		})
+		for _, i := range runs {
+			r.reach(&p.file.table[i], before)
+		}
+		if err := r.e.seal.commit(p.file, runs, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reach has a log go at least as far as a run of it does. What it knows beside of the records is told by the files that they
+// were copied from, or if one of those is gone by the log's checkpoint, which came before that.
+func (r *replay) reach(t *sortedRun, before uint32) {
+	l := r.e.lookup(t.log)
+	if l == nil {
+		l = r.e.addLog(t.log)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == nil && l.load() != nil {
+		return
+	}
+	l.touch(before)
+	l.written = max(l.written, t.last+1)
+	l.next, l.sealed = l.written, l.written
+}
+
+// sortedPath is where a sorted file lies.
+func (e *Engine) sortedPath(id uint32) string { return filepath.Join(e.dir, walDir, fileSorted.name(id)) }
