@@ -151,3 +151,10 @@ func TestRecordsWithoutHeadersAreTheSameRecords(t *testing.T) {
 		t.Errorf("%d records, %v", i, err)
 	}
 }
+
+func TestAnEmptiedMarkerSaysNothing(t *testing.T) {
+	b := Batch(ControlBatch(ControlAbort, 1, 2, 3, 4).AppendEmptied(nil))
+	if kind, _, err := b.ControlType(); kind != ControlUnknown || err != nil || !b.IsControl() || b.ProducerEpoch() != 2 {
+		t.Errorf("%v %v", kind, err)
+	}
+}
