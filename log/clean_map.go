@@ -181,7 +181,7 @@ func (o *cleanOrder) check(b kafkaproto.Batch) error {
 	switch {
 	case base < 0 || delta < 0 || base >= math.MaxInt64-offset(delta):
 		return brokenBatch(b, errBatchRange)
-	case count < 0 || int64(count) > int64(delta)+1 || b.IsControl() && count > 1:
+	case count < 0 || int64(count) > int64(delta)+1 || b.IsControl() && count > 1 || count == 0 && len(b) > kafkaproto.BatchHeaderLen:
 		return brokenBatch(b, errBatchCount)
 	case base < o.next:
 		return brokenBatch(b, errBatchOrder)

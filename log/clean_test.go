@@ -106,6 +106,7 @@ func TestBrokenBatchesEndAPass(t *testing.T) {
 		"codec":               set(keyed(t, 0, 0, 3), 22, 7),
 		"not gzip":            set(keyed(t, 0, 0, 3), 22, 1),
 		"marker without type": set(bytes.Clone(marker), 22, 0x30|1),
+		"no marker":           set(bytes.Clone(marker), 57, 0, 0, 0, 0),
 		"many markers":        set(bytes.Clone(marker), 57, 0x7f, 0xff, 0xff, 0xff),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -76,9 +76,6 @@ func (t *cleanTxns) data(b kafkaproto.Batch) (aborted bool) {
 // then it may go. An abort that does not fit what start was given is an error, since records would be taken for committed.
 func (t *cleanTxns) marker(b kafkaproto.Batch) (idle bool, err error) {
 	t.reach(b.LastOffset())
-	if b.NumRecords() == 0 {
-		return true, nil
-	}
 	kind, _, err := b.ControlType()
 	if err != nil {
 		return false, err
@@ -95,5 +92,5 @@ func (t *cleanTxns) marker(b kafkaproto.Batch) (idle bool, err error) {
 		}
 		return !t.pass(id), nil
 	}
-	return false, nil
+	return b.NumRecords() == 0, nil
 }
