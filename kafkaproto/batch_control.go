@@ -36,8 +36,11 @@ func ControlBatch(t ControlType, producer ProducerID, epoch ProducerEpoch, coord
 }
 
 // ControlType reads what a control batch says, and the epoch of the coordinator that wrote it. A type from the future
-// is ControlUnknown without an error.
+// is ControlUnknown without an error, and so is the marker of which compaction has left the header.
 func (b Batch) ControlType() (t ControlType, coordinatorEpoch int32, err error) {
+	if b.IsControl() && b.NumRecords() == 0 && len(b.RecordBytes()) == 0 {
+		return ControlUnknown, -1, nil
+	}
 	var raw rawRecord
 	if !b.IsControl() || b.Codec() != CodecNone || !parseRecord(b.RecordBytes(), &raw) || len(raw.key) < 4 {
 		return ControlUnknown, -1, ErrCorruptMessage.With("%w", errControlBatch)

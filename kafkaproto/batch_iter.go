@@ -12,38 +12,55 @@ var (
 // error of fn and returns it; a malformed batch gives an error that wraps ErrInvalidRecord, after the records before the
 // fault were handed out. A Record's bytes are good until fn returns.
 func Records(b Batch, fn func(Record) error) error {
+	it := iteratorOf(b, fn)
+	return it.run()
+}
+
+// RecordsWithoutHeaders is Records for those who don't look at Headers, which cost an allocation each.
+func RecordsWithoutHeaders(b Batch, fn func(Record) error) error {
+	it := iteratorOf(b, fn)
+	it.withoutHeaders = true
+	return it.run()
+}
+
+type recordIterator struct {
+	batch          Batch
+	fn             func(Record) error
+	base           Offset
+	baseTime       Timestamp
+	appendTime     Timestamp
+	fixedTime      bool
+	withoutHeaders bool
+	raw            rawRecord // the record that fn is given
+	headers        []Header  // used again for every record
+}
+
+func iteratorOf(b Batch, fn func(Record) error) recordIterator {
 	it := recordIterator{batch: b, fn: fn, base: b.BaseOffset(), baseTime: b.BaseTimestamp()}
 	if b.TimestampType() == LogAppendTime {
 		it.appendTime, it.fixedTime = b.MaxTimestamp(), true
 	}
-	if b.NumRecords() < 0 {
+	return it
+}
+
+func (it *recordIterator) run() error {
+	if it.batch.NumRecords() < 0 {
 		return errRecordCount
 	}
-	if b.Codec() == CodecNone {
+	if it.batch.Codec() == CodecNone {
 		return it.plain()
 	}
 	return it.packed()
 }
 
-type recordIterator struct {
-	batch      Batch
-	fn         func(Record) error
-	base       Offset
-	baseTime   Timestamp
-	appendTime Timestamp
-	fixedTime  bool
-	headers    []Header // used again for every record
-}
-
 func (it *recordIterator) plain() error {
 	p := it.batch.RecordBytes()
-	var raw rawRecord
 	for range it.batch.NumRecords() {
-		if !parseRecord(p, &raw) {
+		if !parseRecord(p, &it.raw) {
 			return errMalformedRecord
 		}
-		p = p[raw.size:]
-		if err := it.give(&raw); err != nil {
+		p = p[it.raw.size:]
+		if err := it.give(); err != nil {
 			return err
 		}
 	}
@@ -59,19 +76,19 @@ func (it *recordIterator) packed() error {
 		return err
 	}
 	defer u.close()
-	var raw rawRecord
 	for range it.batch.NumRecords() {
-		if err := u.next(&raw); err != nil {
+		if err := u.next(&it.raw); err != nil {
 			return err
 		}
-		if err := it.give(&raw); err != nil {
+		if err := it.give(); err != nil {
 			return err
 		}
 	}
 	return u.finish()
 }
 
-func (it *recordIterator) give(raw *rawRecord) error {
+func (it *recordIterator) give() error {
+	raw := &it.raw
 	r := Record{
 		Offset:      it.base + Offset(raw.offsetDelta),
 		OffsetDelta: int32(raw.offsetDelta),
@@ -83,7 +100,7 @@ func (it *recordIterator) give(raw *rawRecord) error {
 	if it.fixedTime {
 		r.Timestamp = it.appendTime
 	}
-	if raw.numHeaders > 0 {
+	if raw.numHeaders > 0 && !it.withoutHeaders {
 		it.headers = parseHeaders(it.headers[:0], raw)
 		r.Headers = it.headers
 	}

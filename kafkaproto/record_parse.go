@@ -6,11 +6,13 @@ const minRecordLen = 7
 // rawRecord is a record with its lengths checked and nothing copied.
 type rawRecord struct {
 	size        int // all of it, the length in front included
+	attributes  byte
 	tsDelta     int64
 	offsetDelta int64
 	key, value  []byte // nil for null
 	numHeaders  int
 	headers     []byte // exactly numHeaders headers
+	rest        []byte // all behind the timestamp delta
 }
 
 // parseRecord reads the record at the start of p, which may hold more behind it. It is false if the record is malformed
@@ -28,6 +30,10 @@ func parseRecord(p []byte, r *rawRecord) bool {
 func parseRecordBody(p []byte, r *rawRecord) bool {
 	i := 1 // behind the attributes, which are unused to this day
 	r.tsDelta, i = varlongAt(p, i)
+	if i > len(p) {
+		return false
+	}
+	r.attributes, r.rest = p[0], p[i:]
 	r.offsetDelta, i = varintAt(p, i)
 	r.key, i = nullableBytesAt(p, i)
 	r.value, i = nullableBytesAt(p, i)
