@@ -31,7 +31,8 @@ type compactor struct {
 
 	mu      sync.Mutex // one round at a time
 	damaged map[tp]bool
-	paced   bool // rounds keep to the rate
+	cleaned time.Time // when it was looked last for logs to be compacted by key
+	paced   bool      // rounds keep to the rate
 	owed    int64
 	backlog atomic.Int64
 }
@@ -57,11 +58,29 @@ func (c *compactor) run() {
 		case <-timer.C():
 		}
 		if c.e.Failed() == nil && !c.e.full.Load() {
-			if _, err := c.round(true); err != nil && !errors.Is(err, errStop) && c.e.Failed() == nil {
-				c.e.trouble("compact", err)
+			c.tell("compact", c.rounds(c.round))
+			if now := c.e.env.Clock.Now(); now.Sub(c.cleaned) >= c.e.opts.CleanInterval {
+				c.cleaned = now
+				c.tell("compact by key", c.rounds(c.cleanRound))
 			}
 		}
 		timer.Reset(c.e.opts.MaintenanceInterval)
+	}
+}
+
+// rounds goes round until there is nothing to do or something fails.
+func (c *compactor) rounds(round func(paced bool) (bool, error)) error {
+	for {
+		more, err := round(true)
+		if err != nil || !more || c.e.full.Load() {
+			return err
+		}
+	}
+}
+
+func (c *compactor) tell(what string, err error) {
+	if err != nil && !errors.Is(err, errStop) && c.e.Failed() == nil {
+		c.e.trouble(what, err)
 	}
 }
 
@@ -139,6 +158,7 @@ type move struct {
 	internal bool
 	// filter says what is copied of a batch; nil: all of every one.
 	filter func(kafkaproto.Batch) (kafkaproto.Batch, error)
+	beside bool // it has to be in the same file as the one before
 }
 
 // moves finds the runs that are to leave files, those of internal topics first. Neighbours become one.
@@ -182,6 +202,11 @@ func (c *compactor) moves(from *chosen) ([]move, error) {
 		moves = append(moves, m)
 		return true, nil
 	})
+	internalFirst(moves)
+	return moves, c.e.indexDamage(err)
+}
+
+func internalFirst(moves []move) {
 	slices.SortStableFunc(moves, func(a, b move) int {
 		switch {
 		case a.internal == b.internal:
@@ -191,7 +216,6 @@ func (c *compactor) moves(from *chosen) ([]move, error) {
 		}
 		return 1
 	})
-	return moves, c.e.indexDamage(err)
 }
 
 func (m *move) extend(r *run) {
@@ -216,7 +240,8 @@ func (c *compactor) copy(moves []move) (err error) {
 	var files []*sortedFile
 	for len(moves) > 0 {
 		n, bytes := 1, moves[0].bytes
-		for n < len(moves) && moves[n].internal == moves[0].internal && bytes+moves[n].bytes <= c.e.opts.SortedFileBytes {
+		for n < len(moves) && (moves[n].beside ||
+			moves[n].internal == moves[0].internal && bytes+moves[n].bytes <= c.e.opts.SortedFileBytes) {
 			bytes += moves[n].bytes
 			n++
 		}
@@ -245,7 +270,7 @@ func (c *compactor) write(moves []move) (*sortedFile, error) {
 	}
 	for i := range moves {
 		if err == nil {
-			err = c.records(w, &moves[i])
+			err = moves[i].records(c, w)
 		}
 		if err == nil {
 			err = w.next()
@@ -285,8 +310,24 @@ func (c *compactor) adopt(files []*sortedFile) error {
 	return err
 }
 
-// records copies what there is of a run.
-func (c *compactor) records(w *sortedWriter, m *move) error {
+// records copies what there is of the run.
+func (m *move) records(c *compactor, w *sortedWriter) error {
+	return c.batches(m, func(b kafkaproto.Batch, sequence uint64) (err error) {
+		if m.filter != nil {
+			if b, err = m.filter(b); err != nil {
+				return c.found(m.log, err)
+			}
+		}
+		if len(b) == 0 {
+			return nil
+		}
+		return w.add(b, sequence)
+	})
+}
+
+// batches gives out the batches that there are of a run, each with the sequence of the frame that it came in. They are good until
+// the next one.
+func (c *compactor) batches(m *move, each func(b kafkaproto.Batch, sequence uint64) error) error {
 	var entries []entry
 	err := c.e.index.entries(m.log, m.first, m.last+1, func(e *entry) (bool, error) {
 		if m.from[e.file] {
@@ -298,15 +339,15 @@ func (c *compactor) records(w *sortedWriter, m *move) error {
 		return c.e.indexDamage(err)
 	}
 	for i := range entries {
-		if err := c.entry(w, m, &entries[i]); err != nil {
+		if err := c.entry(m, &entries[i], each); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// entry copies the batches of an entry. The frame that they came in is checked as a whole: damage must not get a new checksum.
-func (c *compactor) entry(w *sortedWriter, m *move, of *entry) error {
+// entry gives out the batches of an entry. The frame that they came in is checked as a whole: damage must not get a new checksum.
+func (c *compactor) entry(m *move, of *entry, each func(kafkaproto.Batch, uint64) error) error {
 	f, err := c.e.files.acquire(of.file)
 	if errors.Is(err, errUnlinked) {
 		return nil // dead since it was looked up
@@ -317,7 +358,7 @@ func (c *compactor) entry(w *sortedWriter, m *move, of *entry) error {
 	defer c.e.files.release(f)
 	h, payload, err := f.frame(of)
 	if err != nil {
-		return c.found(m.log, of, err)
+		return c.found(m.log, err)
 	}
 	for rest := payload; len(rest) > 0; {
 		b, tail, err := kafkaproto.NextBatch(rest)
@@ -325,18 +366,11 @@ func (c *compactor) entry(w *sortedWriter, m *move, of *entry) error {
 			return err
 		}
 		rest = tail
-		if b.BaseOffset() < of.base || b.LastOffset() > of.last {
-			continue // cut off
+		if b.BaseOffset() < max(of.base, m.first) || b.LastOffset() > of.last || b.BaseOffset() > m.last {
+			continue // cut off, or another run's
 		}
-		if m.filter != nil {
-			if b, err = m.filter(b); err != nil {
-				return err
-			}
-		}
-		if len(b) > 0 {
-			if err := w.add(b, h.sequence); err != nil {
-				return err
-			}
+		if err := each(b, h.sequence); err != nil {
+			return err
 		}
 	}
 	return c.pace(int64(of.length))
@@ -368,14 +402,17 @@ func (f *file) frame(of *entry) (h frameHeader, payload []byte, err error) {
 	return h, payload, nil
 }
 
-// found is about a frame that can't be copied. If it is damaged its log is left where it is from now on.
-func (c *compactor) found(id tp, of *entry, err error) error {
-	var damage *CorruptionError
-	if !errors.As(err, &damage) {
+// found is about records that can't be copied. If they are damaged the log is left where it is from now on.
+func (c *compactor) found(id tp, err error) error {
+	if !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	damage.Known, damage.Log = true, id
 	c.damaged[id] = true
+	var damage *CorruptionError
+	if !errors.As(err, &damage) {
+		return fmt.Errorf("log %s is not compacted any more: %w", id, err)
+	}
+	damage.Known, damage.Log = true, id
 	if report := c.e.opts.Events.Corruption; report != nil {
 		report(damage)
 	}
@@ -397,9 +434,12 @@ func (c *compactor) pace(n int64) error {
 		return nil
 	}
 	rate := float64(c.e.opts.CompactBytesPerSecond) * min(1+float64(c.backlog.Load())/(1<<30), maxBacklogSpeed)
-	t := c.e.env.Clock.NewTimer(time.Duration(float64(c.owed) / rate * float64(time.Second)))
+	d := time.Duration(float64(c.owed) / rate * float64(time.Second))
+	if c.owed = 0; d <= 0 {
+		return nil
+	}
+	t := c.e.env.Clock.NewTimer(d)
 	defer t.Stop()
-	c.owed = 0
 	select {
 	case <-t.C():
 		return nil

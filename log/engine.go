@@ -44,13 +44,14 @@ type Engine struct {
 	full      atomic.Bool
 	closed    atomic.Bool
 	recovery  Recovery
+	fresh     bool // in a recovery: the index is made anew
 	counts    counters
 	tuned     tuning
 	wg        sync.WaitGroup
 }
 
 type counters struct {
-	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed, compacted atomic.Int64
+	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed, compacted, cleaned, cleanedAway atomic.Int64
 }
 
 func (o *Options) setDefaults() error {
@@ -69,6 +70,8 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.CompactDeadBytes, DefaultCompactDead)
 	setDefault(&o.CompactBytesPerSecond, DefaultCompactRate)
 	setDefault(&o.SortedFileBytes, DefaultSortedFile)
+	setDefault(&o.CleanInterval, DefaultCleanInterval)
+	setDefault(&o.CleanMapBytes, DefaultCleanMap)
 	o.SortedFileBytes = min(o.SortedFileBytes, 1<<30)
 	unsealed := int64(DefaultUnsealed)
 	if o.FlushPolicy == FlushAlways {
@@ -301,6 +304,7 @@ func (e *Engine) Stats() Stats {
 	s.Appends, s.AppendedBytes = c.appends.Load(), c.appendedBytes.Load()
 	s.Frames, s.WrittenBytes, s.Writes = c.frames.Load(), c.writtenBytes.Load(), c.writes.Load()
 	s.Scrubbed, s.Compacted = c.scrubbed.Load(), c.compacted.Load()
+	s.Cleaned, s.CleanedAway = c.cleaned.Load(), c.cleanedAway.Load()
 	s.CompactionBacklog, s.SortedFiles = e.compact.backlog.Load(), e.files.sorted()
 	s.Syncs, s.Seals, s.Unlinks = c.syncs.Load(), c.seals.Load(), c.unlinks.Load()
 	return s

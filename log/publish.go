@@ -295,6 +295,10 @@ func (l *Log) restore(cp *checkpoint) error {
 	}
 	l.applyStart(cp.meta.start)
 	s.producers.aborted = cp.aborted
+	if !l.e.fresh {
+		// Of what is sealed the index knows more: since the checkpoint compaction by key may have left some out.
+		s.producers.aborted = slices.DeleteFunc(cp.aborted, func(a AbortedTxn) bool { return a.Last < l.sealed })
+	}
 	l.state = s
 	return nil
 }

@@ -37,6 +37,7 @@ type replay struct {
 	sortedIDs []uint32 // that are there
 	fresh     bool     // the index is empty
 	runs      []placed // in the order in which they are to be placed
+	placed    []placed // those that are
 }
 
 // maxDamage bounds how many damaged places are reported.
@@ -77,6 +78,9 @@ func (r *replay) run(ids []uint32) error {
 		}
 	}
 	if err := r.checkMissing(ids); err != nil {
+		return err
+	}
+	if err := r.forgetAborted(); err != nil {
 		return err
 	}
 	rec := &r.e.recovery

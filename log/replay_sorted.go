@@ -47,6 +47,7 @@ func (r *replay) openSorted() error {
 	slices.SortStableFunc(r.runs, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.file.id, b.file.id))
 	})
+	r.e.fresh = true
 	if len(r.runs) > 0 {
 		r.rebuild, r.inline = true, true
 	}
@@ -129,8 +130,41 @@ func (r *replay) placeRuns(before uint32) error {
 		if err := r.e.seal.commit(p.file, runs, true); err != nil {
 			return err
 		}
+		r.placed = append(r.placed, placed{p.place, p.file, runs})
 	}
 	return nil
+}
+
+// forgetAborted forgets, when all else is in the index that is made anew, the aborted transactions that checkpoints told of which
+// are older than the compaction that left them out.
+func (r *replay) forgetAborted() error {
+	if len(r.placed) == 0 || r.stopped {
+		return nil
+	}
+	b := r.e.seal.begin()
+	for _, p := range r.placed {
+		for _, i := range p.runs {
+			t := &p.file.table[i]
+			if !t.cleaned {
+				continue
+			}
+			var entries []entry
+			err := r.e.index.entries(t.log, t.first, t.last+1, func(e *entry) (bool, error) {
+				entries = append(entries, *e)
+				return true, nil
+			})
+			if err == nil {
+				err = b.dropAborted(t.log, t.first, t.last+1, entries)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if len(b.sets) == 0 {
+		return nil
+	}
+	return r.e.index.ingest(b.write())
 }
 
 // reach has a log go at least as far as a run of it does. What it knows beside of the records is told by the files that they
@@ -151,4 +185,6 @@ func (r *replay) reach(t *sortedRun, before uint32) {
 }
 
 // sortedPath is where a sorted file lies.
-func (e *Engine) sortedPath(id uint32) string { return filepath.Join(e.dir, walDir, fileSorted.name(id)) }
+func (e *Engine) sortedPath(id uint32) string {
+	return filepath.Join(e.dir, walDir, fileSorted.name(id))
+}

@@ -509,10 +509,7 @@ func (b *sealing) trimRun(c *capture, r *run) error {
 	if c.changes.truncated >= 0 {
 		upTo = min(upTo, c.changes.truncated)
 	}
-	from := r.base
-	if c.changes.started {
-		from = max(from, c.start)
-	}
+	from := max(r.base, c.start)
 	var left run
 	err := b.s.e.index.entries(c.log.id, from, upTo, func(e *entry) (bool, error) {
 		if e.file != r.file {

@@ -1,6 +1,10 @@
 package log
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/streambus/streambus/kafkaproto"
+)
 
 // A sorted file counts from the moment on at which the WAL says so, durably. Then, and before the WAL file that says so is
 // sealed, the index is told: where the records lie now, in one change. A crash in between is made good by the replay of that
@@ -103,8 +107,52 @@ func (b *sealing) replace(f *sortedFile, runs []int, rebuilding bool) error {
 		if err := p.put(i, start, end); err != nil {
 			return err
 		}
+		if err := b.forgetAborted(f, i, end); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// forgetAborted forgets the aborted transactions whose markers compaction by key has left out: of those no record is left, and
+// without the marker a reader would take all that the producer wrote later for aborted.
+func (b *sealing) forgetAborted(f *sortedFile, i int, end offset) error {
+	r := &f.table[i]
+	if !r.cleaned {
+		return nil
+	}
+	return b.dropAborted(r.log, r.first, min(r.last+1, end), f.entries[i])
+}
+
+// dropAborted drops the aborted transactions that end between from and to, if their markers are not among the entries.
+func (b *sealing) dropAborted(id tp, from, to offset, entries []entry) error {
+	if from >= to {
+		return nil
+	}
+	return b.s.e.index.scan(offsetKey(nil, keyAborted, id, from), offsetKey(nil, keyAborted, id, to), func(k, _ []byte) (bool, error) {
+		_, marker, err := decodeOffsetKey(k)
+		if err != nil {
+			return false, err
+		}
+		there, err := b.s.e.hasBatch(entries, marker)
+		if err == nil && !there {
+			b.set(slices.Clone(k), nil)
+		}
+		return true, err
+	})
+}
+
+// hasBatch tells whether a batch begins at an offset.
+func (e *Engine) hasBatch(entries []entry, at offset) (found bool, err error) {
+	i := search(entries, at)
+	if i == len(entries) || entries[i].base > at {
+		return false, nil
+	}
+	err = e.walk(&entries[i], func(b kafkaproto.Batch, _ int64) (bool, error) {
+		found = b.BaseOffset() == at
+		return !found && b.BaseOffset() < at, nil
+	})
+	return found, err
 }
 
 // find looks for the runs that are replaced: older ones, at the same offsets.

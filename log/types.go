@@ -32,6 +32,8 @@ const (
 	DefaultCompactDead        = 1 << 20
 	DefaultCompactRate        = 64 << 20
 	DefaultSortedFile         = 512 << 20
+	DefaultCleanInterval      = 15 * time.Second
+	DefaultCleanMap           = 128 << 20
 	QuarantineTime            = 7 * 24 * time.Hour
 )
 
@@ -60,6 +62,10 @@ type Options struct {
 	CompactDeadBytes int64
 	// CompactBytesPerSecond is how fast compaction copies; it goes faster when much waits for it (64 MiB).
 	CompactBytesPerSecond int64
+	// CleanInterval is how often one looks for logs to be compacted by key (15 s), CleanMapBytes what the keys of one pass may
+	// take in memory (128 MiB).
+	CleanInterval time.Duration
+	CleanMapBytes int64
 	// SortedFileBytes is about how large the files are that it writes; one log may take more (512 MiB).
 	SortedFileBytes int64
 	// AcceptCorruption opens a directory in spite of frames that are damaged below what was synced. Their logs get a
@@ -110,9 +116,16 @@ type LogConfig struct {
 	RetentionBytes int64         // below or equal 0: no limit
 	Delete         bool          // cleanup.policy has delete
 	Compact        bool          // cleanup.policy has compact
-	SegmentBytes   int64         // not used by level 0
-	SegmentTime    time.Duration // not used by level 0
-	Internal       bool          // of an internal topic: compacted first, to files of its own
+	// SegmentBytes and SegmentTime are the size and the age at which what was written to a log with Compact may be compacted by
+	// key; what is younger and less stays whole, as in Kafka's active segment. Below or equal 0: no limit.
+	SegmentBytes int64
+	SegmentTime  time.Duration
+	Internal     bool // of an internal topic: compacted first, to files of its own
+	// Of Compact:
+	MinDirtyRatio    float64       // share of bytes not compacted yet beyond which it is worth it
+	MinCompactionLag time.Duration // younger records stay
+	MaxCompactionLag time.Duration // older ones are compacted whatever the ratio; below or equal 0: no limit
+	DeleteRetention  time.Duration // how long tombstones stay readable once they are compacted
 }
 
 // Ends of a log. Start <= Flushed <= Written <= Next, except right after Start was moved beyond the others.
@@ -211,6 +224,8 @@ type Stats struct {
 	Scrubbed                                     int64 // bytes that were read again, see Engine.Scrub
 	Compacted                                    int64 // bytes of batches that compaction copied
 	CompactionBacklog                            int64 // bytes of batches that it would copy now
+	Cleaned                                      int64 // bytes of batches that compaction by key read
+	CleanedAway                                  int64 // and of those what it left out
 	SortedFiles                                  int
 	MemoryEntries                                int
 	Quarantined                                  []kafkaproto.TopicPartition
