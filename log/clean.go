@@ -54,7 +54,7 @@ func (e *Engine) Clean() error {
 func (c *compactor) cleanRound(paced bool) (more bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.paced = paced
+	c.paced, c.byKey = paced, true
 	due, waiting, err := c.due()
 	if err == nil && waiting {
 		if err = c.e.sealActive(); err == nil {
@@ -68,7 +68,7 @@ func (c *compactor) cleanRound(paced bool) (more bool, err error) {
 	bytes, memory := int64(0), int64(0)
 	for i := range due {
 		d := &due[i]
-		if i > 0 && (bytes+d.clean+d.dirty > c.e.opts.SortedFileBytes || memory+d.mapBytes(c.e) > c.e.opts.CleanMapBytes) {
+		if i > 0 && (bytes+d.clean+d.dirty > c.e.opts.SortedFileBytes || memory+d.mapBytes(c.e) > c.e.cleanMapBytes()) {
 			break
 		}
 		some, err := c.clean(d)
@@ -182,7 +182,7 @@ func (d *dirtyPart) late(now time.Time) (late bool, err error) {
 // mapBytes is what the keys of the dirty part may take.
 func (d *dirtyPart) mapBytes(e *Engine) int64 {
 	keys := min(int64(d.bound-d.from), d.dirty)
-	return min(keys*cleanSlotBytes*10/9+1024, max(e.opts.CleanMapBytes, cleanSlotBytes*16))
+	return min(keys*cleanSlotBytes*10/9+1024, max(e.cleanMapBytes(), cleanSlotBytes*16))
 }
 
 // clean reads the dirty part of a log, and says what is to be copied of all of it.

@@ -33,6 +33,7 @@ type compactor struct {
 	damaged map[tp]bool
 	cleaned time.Time // when it was looked last for logs to be compacted by key
 	paced   bool      // rounds keep to the rate
+	byKey   bool      // the round compacts by key
 	owed    int64
 	backlog atomic.Int64
 }
@@ -102,7 +103,7 @@ func (c *compactor) round(paced bool) (more bool, err error) {
 	if len(from.moved) == 0 && len(from.scattered) == 0 {
 		return false, nil
 	}
-	c.paced = paced
+	c.paced, c.byKey = paced, false
 	moves, err := c.moves(&from)
 	if err != nil || len(moves) == 0 {
 		return false, err

@@ -22,4 +22,5 @@ func (n *Node) configure(next *controller.Image, c controller.Changes) {
 	}
 	n.engine.SetProducerExpiration(n.o.Config.Duration("producer.id.expiration.ms"))
 	n.engine.SetFlushInterval(flushInterval(n.o.Config))
+	n.engine.SetCleaning(cleaning(n.o.Config))
 }

@@ -65,6 +65,9 @@ func (n *Node) openEngine(accept bool) (err error) {
 		n.damage = err // the quorum is asked who else has it
 		return nil
 	}
+	if err == nil {
+		n.engine.SetCleaning(cleaning(n.o.Config))
+	}
 	return err
 }
 

@@ -149,6 +149,14 @@ func engineOptions(c *config.Config, e env.Env, d *log.Directory) log.Options {
 	return o
 }
 
+// cleaning is what log.cleaner.* means for the engine; a rate of 0 is its own.
+func cleaning(c *config.Config) (interval time.Duration, mapBytes, bytesPerSecond int64) {
+	if rate := c.Float("log.cleaner.io.max.bytes.per.second"); rate < 1<<62 {
+		bytesPerSecond = max(int64(rate), 1)
+	}
+	return max(c.Duration("log.cleaner.backoff.ms"), time.Millisecond), c.Int64("log.cleaner.dedupe.buffer.size"), bytesPerSecond
+}
+
 // flushInterval is the interval of log.flush.policy=interval; 0 is the engine's own: Kafka's default is no interval at all.
 func flushInterval(c *config.Config) time.Duration {
 	if c.IsSet("log.flush.interval.ms") && c.Origin("log.flush.interval.ms") != config.OriginDefault {

@@ -36,6 +36,7 @@ func newTopic(name string, broker *config.Config, overrides map[string]string, p
 	}
 	_, interval := overrides["flush.ms"]
 	t := &topic{name: name, config: c, log: logConfig(c, interval), logAppendTime: c.LogAppendTime}
+	t.log.Internal = controller.InternalTopic(name)
 	t.heldIn, t.heldOut = newReplicaNames(c.FollowerThrottledReplicas), newReplicaNames(c.LeaderThrottledReplicas)
 	if t.log.Policy != log.FlushDefault {
 		policy = t.log.Policy
@@ -77,6 +78,8 @@ func logConfig(c config.TopicConfig, interval bool) log.LogConfig {
 		RetentionTime: limit(c.Retention), RetentionBytes: limit(c.RetentionBytes),
 		Compact: c.CleanupCompact, Delete: c.CleanupDelete,
 		SegmentBytes: c.SegmentBytes, SegmentTime: c.SegmentTime,
+		MinDirtyRatio: c.MinCleanableDirtyRatio, DeleteRetention: c.DeleteRetention,
+		MinCompactionLag: c.MinCompactionLag, MaxCompactionLag: c.MaxCompactionLag,
 	}
 	switch {
 	case c.FlushMessages == 1:

@@ -88,6 +88,11 @@ var engineRows = []struct {
 	row("streambus_log_written_bytes_total", "Bytes written to the write-ahead log, frame headers included.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.WrittenBytes) }),
 	row("streambus_log_writes_total", "Vectored writes.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Writes) }),
 	row("streambus_log_scrubbed_bytes_total", "Bytes of files that were read again from the disk and checked.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Scrubbed) }),
+	row("streambus_log_sorted_files", "Files of level 1, in which each log's records lie side by side.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.SortedFiles) }),
+	row("streambus_log_compaction_backlog_bytes", "Bytes of record batches that wait to be copied to level 1.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.CompactionBacklog) }),
+	row("streambus_log_compacted_bytes_total", "Bytes of record batches that compaction has copied.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Compacted) }),
+	row("streambus_log_cleaned_bytes_total", "Bytes of record batches that compaction by key has read.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Cleaned) }),
+	row("streambus_log_cleaned_away_bytes_total", "Bytes of those that it has left out.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.CleanedAway) }),
 	row("streambus_log_syncs_total", "Syncs.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Syncs) }),
 }
 
