@@ -455,13 +455,13 @@ func (e *Engine) referenced(files []uint32) map[uint32]bool {
 	if len(files) == 0 {
 		return out
 	}
-	asked := make(map[uint32]bool, len(files))
+	asked, newest := make(map[uint32]bool, len(files)), slices.Max(files)
 	for _, id := range files {
 		asked[id] = true
 	}
 	for _, l := range e.all() {
 		l.mu.Lock()
-		for i := range l.entries {
+		for i := 0; i < len(l.entries) && l.entries[i].file <= newest; i++ {
 			if id := l.entries[i].file; asked[id] {
 				out[id] = true
 			}

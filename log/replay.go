@@ -186,17 +186,22 @@ func (r *replay) findUnlinked() error {
 		return nil
 	}
 	for _, s := range r.chain[max(0, len(r.chain)-2):] {
-		_, err := s.controls(s.size, func(_ *frameHeader, c *control) error {
-			if c.kind == ctlUnlink {
-				r.unlinked[binary.BigEndian.Uint32(c.body)] = true
-			}
-			return nil
-		})
-		if err != nil {
+		if err := s.unlinks(r.unlinked); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unlinks notes the files that a file says are about to go.
+func (s *scanner) unlinks(into map[uint32]bool) error {
+	_, err := s.controls(s.size, func(_ *frameHeader, c *control) error {
+		if c.kind == ctlUnlink {
+			into[binary.BigEndian.Uint32(c.body)] = true
+		}
+		return nil
+	})
+	return err
 }
 
 // noteMissing stops the replay before a file if one is missing that should stand between it and the one before: either

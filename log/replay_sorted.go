@@ -103,10 +103,25 @@ func (r *replay) toPlace(f *sortedFile) {
 	}
 }
 
+// goes tells whether one of the files that are not sealed says that a file is about to go.
+func (r *replay) goes(id uint32) (bool, error) {
+	gone := map[uint32]bool{}
+	for _, s := range r.chain {
+		if err := s.unlinks(gone); err != nil {
+			return false, err
+		}
+	}
+	return gone[id], nil
+}
+
 // applySorted is about the record that a sorted file counts.
 func (r *replay) applySorted(c fileEnd) error {
 	if r.fresh || r.e.seal.infos[c.id] != nil {
 		return nil
+	}
+	// The index may have forgotten it already, if it went while files from before were not sealed.
+	if gone, err := r.goes(c.id); gone || err != nil {
+		return err
 	}
 	f, err := r.loadSorted(c)
 	if err != nil || f == nil {
