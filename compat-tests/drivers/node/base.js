@@ -47,6 +47,7 @@ class Inbox {
     this.pending = []
     this.assigned = new Map() // "topic:partition" -> [topic, partition]
     this.next = new Map() // "topic:partition" -> one past the last record that was returned
+    this.taken = new Map() // the same of what came since the client said where it begins
     this.rebalances = 0
     this.error = null
   }
@@ -55,20 +56,31 @@ class Inbox {
   assign (partitions, counts = true) {
     this.assigned = new Map(partitions.map(([t, p]) => [`${t}:${p}`, [t, p]]))
     this.pending = this.pending.filter(r => this.assigned.has(`${r.topic}:${r.partition}`))
-    for (const key of this.next.keys()) if (!this.assigned.has(key)) this.next.delete(key)
+    for (const offsets of [this.next, this.taken]) {
+      for (const key of offsets.keys()) if (!this.assigned.has(key)) offsets.delete(key)
+    }
     if (counts) this.rebalances++
   }
 
   // The client begins again at this offset.
   rewind (topic, partition, offset) {
     const key = `${topic}:${partition}`
+    if (this.next.get(key) > offset) console.error(`${new Date().toISOString()} ${key} begins again at ${offset}, ${this.next.get(key)} would be next`)
     this.pending = this.pending.filter(r => `${r.topic}:${r.partition}` !== key || r.offset < offset)
     if (this.next.get(key) > offset) this.next.delete(key)
+    this.taken.set(key, BigInt(offset))
   }
 
-  // What was on its way when its partition went is another member's now.
+  // What was on its way when its partition went is another member's now. What was on its way when the client began again
+  // comes, with @platformatic/kafka, beside what it then fetched: a second time.
   receive (record) {
-    if (this.assigned.has(`${record.topic}:${record.partition}`)) this.pending.push(record)
+    const key = `${record.topic}:${record.partition}`
+    if (!this.assigned.has(key)) return
+    if (this.taken.has(key)) {
+      if (BigInt(record.offset) < this.taken.get(key)) return
+      this.taken.set(key, BigInt(record.offset) + 1n)
+    }
+    this.pending.push(record)
   }
 
   failed (e) {

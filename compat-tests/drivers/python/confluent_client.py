@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 
 import confluent_kafka as ck
 from confluent_kafka import admin
@@ -107,9 +108,16 @@ class Load:
                     self._one(self.sent)
                     self.sent += 1
                 except BufferError:
-                    self.producer.poll(0.01)
-            self.producer.poll(0.001)
+                    self._poll(0.01)
+            self._poll(0.001)
             self.out.flush()
+
+    def _poll(self, timeout_s):
+        try:
+            self.producer.poll(timeout_s)
+        except SystemError:
+            # Seen once: the binding restored an exception that was none. The record whose report that cost is of unknown fate.
+            traceback.print_exc()
 
     def _one(self, n):
         def told(error, message):
