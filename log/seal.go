@@ -254,13 +254,13 @@ func (s *sealer) seal(f *file) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.finish(f, b.infos, b.unlinked)
-	s.checkLive(captures)
 	entries := 0
 	for i := range captures {
 		entries += len(captures[i].entries)
 		captures[i].log.forget(f.id)
 	}
+	s.finish(f, b.infos, b.unlinked) // last: who waits for the file may rely on what its logs know
+	s.checkLive(captures)
 	s.e.files.release(f) // the writer's reference
 	s.e.flow.sealed(alignUp(f.end))
 	s.e.counts.seals.Add(1)
