@@ -33,27 +33,33 @@ const (
 func handleDescribeLogDirs(s *Server, r *request) {
 	req := r.req.(*kmsg.DescribeLogDirsRequest)
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
-	path := s.config.String("log.dirs")
-	dir.Dir = path
-	if absolute, err := filepath.Abs(path); err == nil {
-		dir.Dir = absolute
-	}
-	if err := s.partitions.Failed(); err != nil {
-		dir.ErrorCode = kafkaproto.Code(err)
-	} else {
-		if free, total, err := s.env.FS.Usage(path); err == nil {
-			dir.UsableBytes, dir.TotalBytes = int64(free), int64(total)
+	for _, d := range s.partitions.Dirs() {
+		dir := kmsg.NewDescribeLogDirsResponseDir()
+		dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
+		dir.Dir = absolute(d.Path)
+		if err := d.Failed(); err != nil {
+			dir.ErrorCode = kafkaproto.Code(err)
+		} else {
+			if free, total, err := s.env.FS.Usage(d.Path); err == nil {
+				dir.UsableBytes, dir.TotalBytes = int64(free), int64(total)
+			}
+			dir.Topics = append(dir.Topics, s.sizes(d, s.quorum.Image(), req.Topics)...)
 		}
-		dir.Topics = append(dir.Topics, s.sizes(s.quorum.Image(), req.Topics)...)
+		resp.Dirs = append(resp.Dirs, dir)
 	}
-	resp.Dirs = []kmsg.DescribeLogDirsResponseDir{dir}
 	r.reply(resp)
 }
 
-// sizes lists the replicas here, of all topics if asked is nil.
-func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
+// absolute is how a directory is named to clients.
+func absolute(path string) string {
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
+}
+
+// sizes lists the replicas in a directory, of all topics if asked is nil.
+func (s *Server) sizes(d *partition.Dir, image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
 	var out []kmsg.DescribeLogDirsResponseDirTopic
 	add := func(t *controller.Topic, wanted func(int32) bool) {
 		topic := kmsg.NewDescribeLogDirsResponseDirTopic()
@@ -63,7 +69,7 @@ func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequ
 				continue
 			}
 			here, err := s.partitions.Partition(kafkaproto.TopicPartition{Topic: t.ID, Partition: kafkaproto.PartitionID(i)})
-			if err != nil {
+			if err != nil || here.Dir() != d {
 				continue
 			}
 			topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))

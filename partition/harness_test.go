@@ -55,7 +55,7 @@ func (n *testNode) open() {
 	n.must(err)
 	n.engine, err = log.Open(log.Options{Directory: n.dir, Env: e, FlushPolicy: flushPolicy(cfg), FileBytes: 4 << 20})
 	n.must(err)
-	o := Options{Env: e, NodeID: 1, Engine: n.engine, Config: cfg, Events: Events{
+	o := Options{Env: e, NodeID: 1, Dirs: []Dir{{Path: "data", Directory: n.dir, Engine: n.engine}}, Config: cfg, Events: Events{
 		Quarantined: func(id kafkaproto.TopicPartition) { n.strange = append(n.strange, id) },
 		Offline:     func(ids []kafkaproto.TopicPartition, err error) { n.t.Errorf("offline: %v: %v", ids, err) },
 		BadConfig:   func(topic string, err error) { n.t.Errorf("config of %s: %v", topic, err) },

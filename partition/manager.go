@@ -15,12 +15,16 @@ import (
 	"github.com/streambus/streambus/log"
 )
 
-// Options is what a Manager is made of. Env, Engine and Config are required.
+// Options is what a Manager is made of. Env, Dirs and Config are required.
 type Options struct {
 	Env    env.Env
 	NodeID int32
-	Engine *log.Engine
-	Config *config.Config // defaults of topics, and the flush policy the engine was opened with
+	// Dirs are the data directories, at least one of which is open.
+	Dirs []Dir
+	// Lost says that a directory with replicas is gone for good. Replicas that are in none then are made anew, but not where
+	// nobody else may have what they had.
+	Lost   bool
+	Config *config.Config // defaults of topics, and the flush policy the engines were opened with
 	Events Events
 	// Verifier asks transaction coordinators. Without one, the first batch of each transaction is INVALID_TXN_STATE.
 	Verifier Verifier
@@ -50,7 +54,8 @@ type Events struct {
 type Manager struct {
 	env       env.Env
 	nodeID    int32
-	engine    *log.Engine
+	dirs      []*Dir
+	lost      bool
 	config    *config.Config
 	policy    log.FlushPolicy
 	events    Events
@@ -70,9 +75,12 @@ type Manager struct {
 	end       context.CancelFunc
 
 	applying sync.Mutex // one Apply at a time; taken first
-	closed   bool       // guarded by applying
+	closed   bool       // guarded by applying, as are the next five
+	applied  bool       // there was an image before
 	undone   undone
-	judging  env.Timer // nil without a quorum
+	lostLogs map[kafkaproto.TopicPartition]bool // of replicas that can't be served
+	futures  map[kafkaproto.TopicPartition]*Dir // where a log is being moved to
+	judging  env.Timer                          // nil without a quorum
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
 	image  *controller.Image
@@ -88,9 +96,13 @@ type hosted struct {
 // NewManager makes a Manager without partitions: Apply brings them.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		env: o.Env, nodeID: o.NodeID, engine: o.Engine, config: o.Config, policy: flushPolicy(o.Config),
+		env: o.Env, nodeID: o.NodeID, lost: o.Lost, config: o.Config, policy: flushPolicy(o.Config),
 		events: o.Events, verifier: o.Verifier, started: o.Env.Clock.Now(),
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
+		lostLogs: make(map[kafkaproto.TopicPartition]bool), futures: make(map[kafkaproto.TopicPartition]*Dir),
+	}
+	for _, d := range o.Dirs {
+		m.dirs = append(m.dirs, &d)
 	}
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
 	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
@@ -107,7 +119,7 @@ func NewManager(o Options) *Manager {
 
 // Partition finds a partition of which this node has a replica; whether it leads it is checked by what is asked of it.
 // Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION (no such partition), NOT_LEADER_OR_FOLLOWER (on other nodes),
-// KAFKA_STORAGE_ERROR (its log could not be opened).
+// KAFKA_STORAGE_ERROR (its log could not be opened, and nobody else leads).
 func (m *Manager) Partition(id kafkaproto.TopicPartition) (*Partition, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -128,7 +140,7 @@ func (m *Manager) absent(id kafkaproto.TopicPartition) error {
 	switch {
 	case !ok:
 		return kafkaproto.ErrUnknownTopicOrPartition
-	case hosts(part, m.nodeID):
+	case hosts(part, m.nodeID) && (part.Leader == m.nodeID || part.Leader == controller.NoLeader):
 		return kafkaproto.ErrKafkaStorageError
 	default:
 		return kafkaproto.ErrNotLeaderOrFollower
@@ -164,7 +176,7 @@ func (m *Manager) unordered() []*Partition {
 }
 
 // Close ends serving: those who wait are told that this node leads no more, and images are no longer followed. The
-// engine is not closed.
+// engines are not closed.
 func (m *Manager) Close() {
 	m.end()
 	m.fetchers.close()

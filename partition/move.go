@@ -1,0 +1,5 @@
+package partition
+
+import "github.com/streambus/streambus/kafkaproto"
+
+func (m *Manager) preferred(kafkaproto.TopicPartition) *Dir { return nil }
