@@ -1,0 +1,274 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streambus/streambus/controller"
+	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
+)
+
+const twoDirs = "log.dirs=data,other"
+
+// spread produces a record into each partition of a new topic of eight, and says which partitions are in the directory other.
+func spread(t *testing.T, n *Node, topic string) (other []kafkaproto.PartitionID) {
+	t.Helper()
+	_, err := adminOf(t, n).CreateTopic(t.Context(), 8, 1, nil, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, n, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for i := range int32(8) {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: i, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range kafkaproto.PartitionID(8) {
+		if leader(t, n, topic, i).Dir().Path == "other" {
+			other = append(other, i)
+		}
+	}
+	return other
+}
+
+// produceTo tries one record, without patience.
+func produceTo(t *testing.T, n *Node, topic string, id kafkaproto.PartitionID, value string) error {
+	t.Helper()
+	c := client(t, n, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(1), kgo.RecordDeliveryTimeout(3*time.Second))
+	return c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(id), Value: []byte(value)}).FirstErr()
+}
+
+func TestPartitionsAreSpreadOverDirectoriesAndFoundThereAgain(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := spread(t, n, "orders")
+	if len(other) != 4 {
+		t.Errorf("the second directory has %d of 8 partitions", len(other))
+	}
+	stopNode(t, n)
+	n = startNode(t, fs, "log.dirs=data,other,third")
+	for i := range kafkaproto.PartitionID(8) {
+		p := leader(t, n, "orders", i)
+		if got := values(t, p); len(got) != 1 || got[0] != fmt.Sprint(i) || (p.Dir().Path == "other") != slices.Contains(other, i) {
+			t.Errorf("partition %d in %s has %v", i, p.Dir().Path, got)
+		}
+	}
+	produce(t, client(t, n), "new", "one")
+	if p := leader(t, n, "new", 0); p.Dir().Path != "third" {
+		t.Errorf("a new log went to %s, though there is an empty directory", p.Dir().Path)
+	}
+}
+
+func TestADirectoryThatFailsLeavesTheOthersServing(t *testing.T) {
+	mem := env.NewMem()
+	fs := env.NewFaultFS(mem)
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := spread(t, n, "orders")
+	fs.Change(func(h *env.FaultHooks) {
+		h.SyncData = func(name string) error {
+			if strings.HasPrefix(name, "other/") {
+				return errIO
+			}
+			return nil
+		}
+	})
+	if err := produceTo(t, n, "orders", other[0], "lost"); err == nil {
+		t.Error("a record was acknowledged whose sync failed")
+	}
+	acked := map[kafkaproto.PartitionID]bool{}
+	for i := range kafkaproto.PartitionID(8) {
+		if slices.Contains(other, i) {
+			continue
+		}
+		if err := produceTo(t, n, "orders", i, "later"); err != nil {
+			t.Errorf("partition %d of the directory that is well: %v", i, err)
+		}
+		acked[i] = true
+	}
+	if err := n.serving(); err != nil {
+		t.Errorf("the node is not ready: %v", err)
+	}
+	p := leader(t, n, "orders", other[1])
+	if err := p.Status().Err; !errors.Is(err, kafkaproto.ErrKafkaStorageError) {
+		t.Errorf("a partition of the failed directory answers %v", err)
+	}
+	produce(t, client(t, n), "new", "one")
+	if got := leader(t, n, "new", 0).Dir().Path; got != "data" {
+		t.Errorf("a new log went to %s", got)
+	}
+	deadline, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for n.dirs[0].dir.Note(noteFailed) != idOf(n.dirs[1].dir) && deadline.Err() == nil {
+		<-time.After(time.Millisecond)
+	}
+	stopNode(t, n)
+
+	n = startNode(t, mem.CrashClone(vfs.CrashCloneCfg{}), twoDirs) // the disk is well again
+	if got := n.dirs[0].dir.Note(noteFailed); got != "" {
+		t.Errorf("the directory still counts as failed: %s", got)
+	}
+	for i := range kafkaproto.PartitionID(8) {
+		got := values(t, leader(t, n, "orders", i))
+		if got[0] != fmt.Sprint(i) || acked[i] && got[1] != "later" {
+			t.Errorf("partition %d has %v", i, got)
+		}
+	}
+}
+
+func TestTheNodeEndsWhenAllDirectoriesHaveFailed(t *testing.T) {
+	fs := env.NewFaultFS(env.NewMem())
+	n := startNode(t, fs, twoDirs)
+	other := spread(t, n, "orders")
+	fs.Change(func(h *env.FaultHooks) { h.SyncData = func(string) error { return errIO } })
+	for i := range kafkaproto.PartitionID(8) {
+		if err := produceTo(t, n, "orders", i, "lost"); err == nil {
+			t.Errorf("partition %d took a record (the others: %v)", i, other)
+		}
+	}
+	if err := n.Wait(); err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("the node ended with %v", err)
+	}
+}
+
+func TestWhatIsInADirectoryThatIsNotThereIsNotMadeAnew(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := spread(t, n, "orders")
+	stopNode(t, n)
+	if err := fs.Rename("other", "away"); err != nil {
+		t.Fatal(err)
+	}
+	n, err = tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, _ := n.quorum.Image().Topic("orders")
+	for i := range kafkaproto.PartitionID(8) {
+		_, err := n.manager.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: i})
+		if slices.Contains(other, i) != errors.Is(err, kafkaproto.ErrKafkaStorageError) {
+			t.Errorf("partition %d: %v", i, err)
+		}
+	}
+	produce(t, client(t, n), "new", "one")
+	stopNode(t, n)
+	if err := fs.Rename("away", "other"); err != nil {
+		t.Fatal(err)
+	}
+	n = startNode(t, fs, twoDirs)
+	for i := range kafkaproto.PartitionID(8) {
+		if got := values(t, leader(t, n, "orders", i)); len(got) != 1 {
+			t.Errorf("partition %d has %v", i, got)
+		}
+	}
+}
+
+func TestDirectoriesThatAreCopiesAreRefused(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopNode(t, n)
+	meta, err := fs.ReadFile("data/meta.properties")
+	if err == nil {
+		err = errors.Join(fs.MkdirAll("other"), fs.WriteFileAtomic("other/meta.properties", meta))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tryNode(t, fs, twoDirs); err == nil || !strings.Contains(err.Error(), "copy") {
+		t.Errorf("started with a copied directory: %v", err)
+	}
+}
+
+// Three brokers with two directories each. One loses a directory: others lead what it led there, nothing that was acknowledged
+// is lost, and after a start with a new disk in its place the replicas are whole again.
+func TestReplicasOfAFailedDirectoryLeaveTheISRAndAreMadeAnewFromOthers(t *testing.T) {
+	var disks [4]env.FS
+	mem := env.NewMem()
+	fs := env.NewFaultFS(mem)
+	disks[1], disks[2], disks[3] = env.NewMem(), fs, env.NewMem()
+	nodes, join := startThreeOn(t, disks, twoDirs)
+	admin := adminOf(t, nodes[1])
+	if _, err := admin.CreateTopic(t.Context(), 6, 3, map[string]*string{"min.insync.replicas": text("2")}, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, nodes[1], kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	send := func(round string) {
+		t.Helper()
+		for i := range int32(6) {
+			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Partition: i, Value: []byte(round)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send("one")
+	topic, _ := nodes[1].quorum.Image().Topic("orders")
+	inOther := map[kafkaproto.PartitionID]bool{}
+	for i := range kafkaproto.PartitionID(6) {
+		p, err := nodes[2].manager.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inOther[i] = p.Dir().Path == "other"
+	}
+	fs.Change(func(h *env.FaultHooks) {
+		h.SyncData = func(name string) error {
+			if strings.HasPrefix(name, "other/") {
+				return errIO
+			}
+			return nil
+		}
+	})
+	send("two")
+	rest := []*Node{nodes[1], nodes[3]}
+	await(t, "the failed replicas are out of the ISR, and those only", rest, func(img *controller.Image) bool {
+		topic, _ := img.Topic("orders")
+		for i, p := range topic.Partitions {
+			if slices.Contains(p.ISR, 2) == inOther[kafkaproto.PartitionID(i)] || p.Leader == controller.NoLeader {
+				return false
+			}
+		}
+		return true
+	})
+	send("three")
+	stopNode(t, nodes[2])
+	left := mem.CrashClone(vfs.CrashCloneCfg{}) // the process that failed has left its index open
+	if err := errors.Join(left.RemoveAll("other"), left.MkdirAll("other")); err != nil { // a new disk
+		t.Fatal(err)
+	}
+	back := startNode(t, left, "node.id=2", twoDirs, join)
+	await(t, "all in sync again", append(rest, back), func(img *controller.Image) bool {
+		topic, _ := img.Topic("orders")
+		return !slices.ContainsFunc(topic.Partitions, func(p *controller.Partition) bool { return len(p.ISR) < 3 })
+	})
+	for i := range kafkaproto.PartitionID(6) {
+		p, err := back.manager.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: i})
+		if err != nil || p.Status().End != 3 {
+			t.Errorf("partition %d: %v", i, err)
+		}
+	}
+	if back.lost {
+		t.Error("the lost directory is still missed")
+	}
+}
+
+func text(s string) *string { return &s }
