@@ -4,8 +4,8 @@ package broker
 // large and how full its disk is (from 4, KIP-827).
 //
 // Null topics mean all; topics and partitions that are not here are left out. The lag is how far a replica's log is behind
-// the high watermark that it knows of. Nothing is future, because there is one directory. A directory that has failed has an
-// error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
+// the high watermark that it knows of; that of a future one, which is being moved into a directory (AlterReplicaLogDirs), how far
+// it is behind the replica itself. A directory that has failed or could not be opened has an error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
 //
 // Of each partition two tagged fields of StreamBus's own tell how far this replica is written and flushed, from version 2
 // on, where answers have tagged fields.
@@ -14,7 +14,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"path/filepath"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,7 +35,7 @@ func handleDescribeLogDirs(s *Server, r *request) {
 	for _, d := range s.partitions.Dirs() {
 		dir := kmsg.NewDescribeLogDirsResponseDir()
 		dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
-		dir.Dir = absolute(d.Path)
+		dir.Dir = d.Absolute()
 		if err := d.Failed(); err != nil {
 			dir.ErrorCode = kafkaproto.Code(err)
 		} else {
@@ -50,14 +49,6 @@ func handleDescribeLogDirs(s *Server, r *request) {
 	r.reply(resp)
 }
 
-// absolute is how a directory is named to clients.
-func absolute(path string) string {
-	if a, err := filepath.Abs(path); err == nil {
-		return a
-	}
-	return path
-}
-
 // sizes lists the replicas in a directory, of all topics if asked is nil.
 func (s *Server) sizes(d *partition.Dir, image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
 	var out []kmsg.DescribeLogDirsResponseDirTopic
@@ -69,10 +60,16 @@ func (s *Server) sizes(d *partition.Dir, image *controller.Image, asked []kmsg.D
 				continue
 			}
 			here, err := s.partitions.Partition(kafkaproto.TopicPartition{Topic: t.ID, Partition: kafkaproto.PartitionID(i)})
-			if err != nil || here.Dir() != d {
+			if err != nil {
 				continue
 			}
-			topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))
+			if here.Dir() == d {
+				topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))
+			} else if to, size, lag, ok := here.Moving(); ok && to == d {
+				future := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+				future.Partition, future.Size, future.OffsetLag, future.IsFuture = int32(i), size, lag, true
+				topic.Partitions = append(topic.Partitions, future)
+			}
 		}
 		if len(topic.Partitions) > 0 {
 			out = append(out, topic)

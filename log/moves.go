@@ -84,12 +84,15 @@ func (d *Directory) BeginMove(id kafkaproto.TopicPartition) error {
 }
 
 // TakeOver is the moment from which on the log in this directory counts, and not the one that it was copied from. It is durable
-// when it returns; after an error either may be.
+// when it returns. If the error wraps ErrFailed either may count after the next start, so neither may be appended to until then.
 func (d *Directory) TakeOver(id kafkaproto.TopicPartition) error {
 	if err := d.env.FS.Rename(d.movePath(id, MoveFuture), d.movePath(id, MoveTaken)); err != nil {
 		return fmt.Errorf("note that a move is done: %w", err)
 	}
-	return d.env.FS.SyncDir(filepath.Join(d.path, movesDir))
+	if err := d.env.FS.SyncDir(filepath.Join(d.path, movesDir)); err != nil {
+		return fmt.Errorf("%w: note that a move is done: %w", ErrFailed, err)
+	}
+	return nil
 }
 
 // EndMove forgets a move: the other log, or the one in this directory, is gone for good.
@@ -103,6 +106,9 @@ func (d *Directory) EndMove(id kafkaproto.TopicPartition) error {
 
 // Flush returns when all that the engine has written before is durable, whatever its policy.
 func (e *Engine) Flush() error { return e.sync.wait(position(e.write.at.Load())) }
+
+// Fail has the directory count as failed, as after a write that did.
+func (e *Engine) Fail(cause error) { e.fail(cause) }
 
 // Holds says whether the engine has a log of that name, a quarantined one too.
 func (e *Engine) Holds(id kafkaproto.TopicPartition) bool { return e.lookup(id) != nil }

@@ -34,6 +34,9 @@ func (m *Manager) Apply(next *controller.Image, c controller.Changes) {
 		s.quarantine()
 	}
 	s.tellLost()
+	if !m.applied {
+		m.resumeMoves()
+	}
 	m.applied = true
 }
 
@@ -271,6 +274,7 @@ func (s *step) delete() {
 			p.retire(kafkaproto.ErrUnknownTopicOrPartition, leaderHint{controller.NoLeader, kafkaproto.NoLeaderEpoch})
 		}
 		p.log().SetListener(nil)
+		s.offlineIf(p.id, s.m.endMove(p))
 		if known || !s.all {
 			ids = append(ids, p.id)
 		}

@@ -70,7 +70,7 @@ func (p *Partition) ReadLog(epoch kafkaproto.LeaderEpoch, from kafkaproto.Offset
 	if v := p.look(epoch); v.err != nil {
 		return nil, v.err
 	}
-	read, err := p.log().Read(log.ReadRequest{
+	read, err := p.readLog(log.ReadRequest{
 		From: from, UpTo: p.log().Ends().Written, MaxBytes: maxBytes, MinOneBatch: true, Cursor: cursor,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"cmp"
+	"path/filepath"
 	"slices"
 
 	"github.com/streambus/streambus/controller"
@@ -26,6 +27,14 @@ func (d *Dir) Failed() error {
 		return storageError(err)
 	}
 	return nil
+}
+
+// Absolute is the directory's path as clients are told.
+func (d *Dir) Absolute() string {
+	if a, err := filepath.Abs(d.Path); err == nil {
+		return a
+	}
+	return d.Path
 }
 
 func (d *Dir) holds(id kafkaproto.TopicPartition) bool { return d.Engine != nil && d.Engine.Holds(id) }
@@ -54,7 +63,7 @@ func (m *Manager) offlineAtStart() bool {
 // made does not count.
 func (m *Manager) held(id kafkaproto.TopicPartition) (found *Dir) {
 	for _, d := range m.dirs {
-		if !d.holds(id) || m.futures[id] == d {
+		if !d.holds(id) || m.shadows[id] == d {
 			continue
 		}
 		if _, ok := d.Engine.Log(id); ok {
@@ -117,7 +126,7 @@ func (s *step) emptiest(id kafkaproto.TopicPartition) *Dir {
 			best = d
 		}
 	}
-	if d := s.m.preferred(id); d != nil && d.Failed() == nil {
+	if d := s.preferred(id); d != nil && d.Failed() == nil {
 		best = d
 	}
 	if best != nil {
@@ -204,9 +213,6 @@ func (m *Manager) retell() {
 // are opened.
 func (s *step) settle() {
 	m := s.m
-	if len(m.dirs) == 1 && m.dirs[0].Directory == nil {
-		return
-	}
 	for _, d := range m.dirs {
 		if d.Directory == nil || d.Failed() != nil {
 			continue
@@ -234,7 +240,7 @@ func (s *step) settleMove(d *Dir, id kafkaproto.TopicPartition, move log.Move) {
 	}
 	switch {
 	case move == log.MoveFuture && d.holds(id) && (other != nil || m.offlineAtStart()):
-		m.futures[id] = d
+		m.shadows[id] = d
 		return
 	case move == log.MoveFuture: // what it was a copy of is gone for good
 		s.offlineIf(id, d.Engine.DeleteLogs(id))
@@ -273,7 +279,7 @@ func (s *step) settleTwins() {
 		}
 		for _, id := range d.Engine.Logs() {
 			for _, o := range m.dirs[i+1:] {
-				if o.Failed() != nil || m.futures[id] == d || m.futures[id] == o {
+				if o.Failed() != nil || m.shadows[id] == d || m.shadows[id] == o {
 					continue
 				}
 				mine, ok := d.Engine.Log(id)

@@ -83,7 +83,7 @@ func (f *following) begin() bool {
 			p.manager.suspects.add(p, hole) // which ends this epoch
 			return false
 		}
-		if err := f.change(func() error { return p.log().Truncate(hole) }); err != nil {
+		if err := f.change(func() error { return p.truncate(hole) }); err != nil {
 			return false // the directory has failed, or the epoch is over
 		}
 	}
@@ -199,9 +199,9 @@ func (f *following) cut(now time.Time, a replication.Action) {
 	}
 	err := f.change(func() error {
 		if a.Do == replication.DoTruncate {
-			return p.log().Truncate(a.To)
+			return p.truncate(a.To)
 		}
-		if err := p.log().Truncate(p.log().Ends().Start); err != nil {
+		if err := p.truncate(p.log().Ends().Start); err != nil {
 			return err
 		}
 		return p.log().AdvanceStart(a.To)
@@ -227,6 +227,9 @@ func (m *Manager) beginAnew(f *following, at kafkaproto.Offset) {
 	f.p.retire(notLeader, f.holder)
 	f.p.log().SetListener(nil)
 	ids := []kafkaproto.TopicPartition{f.p.id}
+	if err := m.endMove(f.p); err != nil && m.events.Offline != nil {
+		m.events.Offline(ids, err)
+	}
 	d := f.p.Dir()
 	err := d.Engine.DeleteLogs(ids...)
 	anew := &hosted{settings: h.settings, partitions: append([]*Partition(nil), h.partitions...)}

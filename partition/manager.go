@@ -46,6 +46,8 @@ type Events struct {
 	// Damaged: records of these logs, which this node leads, are damaged, and the controller was asked to let others lead; err
 	// says why it did not hear of it.
 	Damaged func(ids []kafkaproto.TopicPartition, err error)
+	// Moved: the replica is in another directory now.
+	Moved func(id kafkaproto.TopicPartition, to string)
 	// BadConfig: a topic's configs can't be read, so the broker's defaults hold for it.
 	BadConfig func(topic string, err error)
 }
@@ -69,17 +71,20 @@ type Manager struct {
 	proposals proposals
 	fetchers  fetchers
 	suspects  suspects
+	movers    movers
 	incoming  throttle        // what throttled replicas here fetch
 	outgoing  throttle        // what is read from here for throttled replicas
+	moving    throttle        // what is copied between directories
 	ctx       context.Context // until Close
 	end       context.CancelFunc
 
 	applying sync.Mutex // one Apply at a time; taken first
-	closed   bool       // guarded by applying, as are the next five
+	closed   bool       // guarded by applying, as are the next six
 	applied  bool       // there was an image before
 	undone   undone
 	lostLogs map[kafkaproto.TopicPartition]bool // of replicas that can't be served
-	futures  map[kafkaproto.TopicPartition]*Dir // where a log is being moved to
+	wanted   map[wanted]*Dir                    // where replicas are to be made that are not here yet
+	shadows  map[kafkaproto.TopicPartition]*Dir // where there is a log of that name that does not count: a copy being made, or what was left of one that has moved
 	judging  env.Timer                          // nil without a quorum
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
@@ -99,7 +104,7 @@ func NewManager(o Options) *Manager {
 		env: o.Env, nodeID: o.NodeID, lost: o.Lost, config: o.Config, policy: flushPolicy(o.Config),
 		events: o.Events, verifier: o.Verifier, started: o.Env.Clock.Now(),
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
-		lostLogs: make(map[kafkaproto.TopicPartition]bool), futures: make(map[kafkaproto.TopicPartition]*Dir),
+		wanted: make(map[wanted]*Dir), lostLogs: make(map[kafkaproto.TopicPartition]bool), shadows: make(map[kafkaproto.TopicPartition]*Dir),
 	}
 	for _, d := range o.Dirs {
 		m.dirs = append(m.dirs, &d)
@@ -107,7 +112,7 @@ func NewManager(o Options) *Manager {
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
 	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
 	m.ctx, m.end = context.WithCancel(context.Background())
-	m.proposals.m, m.fetchers.m, m.suspects.m = m, m, m
+	m.proposals.m, m.fetchers.m, m.suspects.m, m.movers.m = m, m, m, m
 	m.setThrottles()
 	if m.quorum != nil {
 		m.applying.Lock()
@@ -182,6 +187,7 @@ func (m *Manager) Close() {
 	m.fetchers.close()
 	m.proposals.close()
 	m.suspects.close()
+	m.movers.close()
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.closed = true

@@ -146,6 +146,8 @@ func (p *Partition) DeleteRecords(upTo kafkaproto.Offset) (kafkaproto.Offset, er
 	if upTo < 0 || upTo > v.high {
 		return kafkaproto.NoOffset, kafkaproto.ErrOffsetOutOfRange.With("offset %d is beyond the high watermark %d", upTo, v.high)
 	}
+	p.role.RLock() // the log is not another one meanwhile
+	defer p.role.RUnlock()
 	if upTo > p.log().Ends().Start {
 		if err := p.log().AdvanceStart(upTo); err != nil {
 			return kafkaproto.NoOffset, p.readError(err)

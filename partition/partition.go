@@ -37,6 +37,7 @@ type Partition struct {
 	leading bool       // in the leader's epoch, though the directory may have failed
 	insync  *inSync    // nil where there are no other replicas
 	follows *following // nil unless another node is followed
+	move    *move      // nil unless the partition is on its way to another directory
 	// remembered is the last high watermark that was known, while this node neither leads nor follows.
 	remembered kafkaproto.Offset
 	written    kafkaproto.Offset // end of the log as last seen
@@ -165,6 +166,9 @@ func (p *Partition) logMoved() {
 	p.mu.Lock()
 	moved, grown := false, ends.Written > p.written
 	p.written = ends.Written
+	if p.move != nil {
+		signalOne(p.move.moved)
+	}
 	if p.follows != nil {
 		p.follows.moved(ends)
 	}

@@ -111,7 +111,7 @@ func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadR
 		res.Read = &log.Read{Next: r.Offset}
 		return
 	}
-	read, err := p.log().Read(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
+	read, err := p.readLog(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
 	if err != nil {
 		if errors.Is(err, log.ErrCorrupt) {
 			p.manager.suspects.add(p, r.Offset)
@@ -128,6 +128,17 @@ func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadR
 	}
 }
 
+// readLog reads from the log, and where it has moved to another directory meanwhile from that.
+func (p *Partition) readLog(r log.ReadRequest) (*log.Read, error) {
+	for {
+		l := p.log()
+		read, err := l.Read(r)
+		if err == nil || p.log() == l {
+			return read, err
+		}
+	}
+}
+
 // Available is how many bytes a consumer could read from offset on now, for fetch's minimum of bytes.
 func (p *Partition) Available(offset kafkaproto.Offset, committed bool) int {
 	v := p.look(kafkaproto.NoLeaderEpoch)
@@ -140,7 +151,7 @@ func (p *Partition) Available(offset kafkaproto.Offset, committed bool) int {
 			return 0
 		}
 	}
-	read, err := p.log().Read(log.ReadRequest{From: offset, UpTo: bound, MaxBytes: math.MaxInt32, MinOneBatch: true})
+	read, err := p.readLog(log.ReadRequest{From: offset, UpTo: bound, MaxBytes: math.MaxInt32, MinOneBatch: true})
 	if err != nil {
 		return 0
 	}

@@ -17,7 +17,8 @@ const retryAfter = time.Second
 type undone struct {
 	placed map[kafkaproto.TopicPartition]*Dir // logs that could not be opened, and where they belong
 	delete []kafkaproto.TopicPartition
-	timer  env.Timer // nil while nothing is undone
+	clear  []kafkaproto.TopicPartition // logs that have moved, and are still where they were
+	timer  env.Timer                   // nil while nothing is undone
 }
 
 // later has a log opened again that a directory could not open. Nothing heals one that has failed.
@@ -34,6 +35,17 @@ func (m *Manager) later(id kafkaproto.TopicPartition, d *Dir) {
 func (m *Manager) deleteLater(ids []kafkaproto.TopicPartition) {
 	m.undone.delete = append(m.undone.delete, ids...)
 	m.undone.schedule(m)
+}
+
+// clearLater deletes again what a log that has moved has left behind. Where that directory has failed, a start sees to it.
+func (m *Manager) clearLater(id kafkaproto.TopicPartition, err error) {
+	if m.events.Offline != nil {
+		m.events.Offline([]kafkaproto.TopicPartition{id}, kafkaproto.ErrKafkaStorageError.With("it has moved, but what was left behind could not be deleted: %w", err))
+	}
+	if m.shadows[id].Failed() == nil {
+		m.undone.clear = append(m.undone.clear, id)
+		m.undone.schedule(m)
+	}
 }
 
 func (u *undone) schedule(m *Manager) {
@@ -66,4 +78,11 @@ func (m *Manager) retry() {
 		p, ok := m.image.Partition(id)
 		return ok && hosts(p, m.nodeID) // it has come back
 	}))
+	for _, id := range u.clear {
+		if p, err := m.Partition(id); err == nil && p.moving() == nil {
+			if err := m.clearShadow(id); err != nil {
+				m.clearLater(id, err)
+			}
+		}
+	}
 }
