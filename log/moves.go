@@ -12,7 +12,7 @@ import (
 )
 
 // Move says how far a log is that is moved into a directory from another one of the same node. It is kept as an empty file in
-// DIR/moves (docs/format/moves.md), so that a start can tell which of two logs counts.
+// DIR/moves (docs/format/meta.md), so that a start can tell which of two logs counts.
 type Move int8
 
 const (
