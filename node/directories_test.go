@@ -45,7 +45,7 @@ func spread(t *testing.T, n *Node, topic string) (other []kafkaproto.PartitionID
 // produceTo tries one record, without patience.
 func produceTo(t *testing.T, n *Node, topic string, id kafkaproto.PartitionID, value string) error {
 	t.Helper()
-	c := client(t, n, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(1), kgo.RecordDeliveryTimeout(time.Second))
+	c := client(t, n, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(1), kgo.RecordDeliveryTimeout(time.Second), kgo.MetadataMinAge(20*time.Millisecond))
 	return c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(id), Value: []byte(value)}).FirstErr()
 }
 
@@ -214,7 +214,7 @@ func TestReplicasOfAFailedDirectoryLeaveTheISRAndAreMadeAnewFromOthers(t *testin
 	if _, err := admin.CreateTopic(t.Context(), 6, 3, map[string]*string{"min.insync.replicas": text("2")}, "orders"); err != nil {
 		t.Fatal(err)
 	}
-	c := client(t, nodes[1], kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	c := client(t, nodes[1], kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(20*time.Millisecond))
 	send := func(round string) {
 		t.Helper()
 		for i := range int32(6) {
@@ -316,4 +316,104 @@ func TestAReplicaMovesBetweenDirectoriesOnRequest(t *testing.T) {
 			t.Errorf("partition %d has %v", i, got)
 		}
 	}
+}
+
+// A disk is replaced by an empty one, and comes back later beside it. Of two logs of a name the one counts that was written last.
+func TestAReplacedDirectoryIsMadeAnewAndTheOldOneDoesNotWin(t *testing.T) {
+	fs := env.NewMem()
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := spread(t, n, "orders")
+	stopNode(t, n)
+	if err := errors.Join(fs.Rename("other", "away"), fs.MkdirAll("other")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = tryNode(t, fs, twoDirs); err != nil {
+		t.Fatal(err)
+	}
+	for i := range kafkaproto.PartitionID(8) {
+		if got := values(t, leader(t, n, "orders", i)); len(got) == 0 != slices.Contains(other, i) {
+			t.Errorf("partition %d begins with %v", i, got)
+		}
+	}
+	if n.lost {
+		t.Error("all was made anew, and it is still missed")
+	}
+	if err := produceTo(t, n, "orders", other[0], "new"); err != nil {
+		t.Fatal(err)
+	}
+	stopNode(t, n)
+	n = startNode(t, fs, "log.dirs=data,other,away")
+	for i := range kafkaproto.PartitionID(8) {
+		want := fmt.Sprint(i)
+		if i == other[0] {
+			want = "new"
+		}
+		if got := values(t, leader(t, n, "orders", i)); len(got) != 1 || got[0] != want {
+			t.Errorf("partition %d has %v", i, got)
+		}
+	}
+	if got := n.stats().Quarantined; len(got) != len(other) {
+		t.Errorf("%d logs are in quarantine", len(got))
+	}
+}
+
+// Leader and followers move between their directories while records come: all replicas stay the same, and whole.
+func TestReplicasMoveWhileTheyAreReplicated(t *testing.T) {
+	nodes, _, _ := startThree(t, twoDirs)
+	admin := adminOf(t, nodes[1])
+	if _, err := admin.CreateTopic(t.Context(), 1, 3, map[string]*string{"min.insync.replicas": text("3")}, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	sent := make(chan int)
+	c := client(t, nodes[1])
+	go func() {
+		count := 0
+		for ; ctx.Err() == nil; count++ {
+			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: fmt.Append(nil, count)}).FirstErr(); err != nil {
+				t.Error(err)
+				break
+			}
+		}
+		sent <- count
+	}()
+	topic, _ := nodes[1].quorum.Image().Topic("orders")
+	id := kafkaproto.TopicPartition{Topic: topic.ID}
+	await(t, "all replicas", nodes[1:], func(img *controller.Image) bool { return len(partitionOf(img, "orders").ISR) == 3 })
+	for range 4 {
+		for _, n := range nodes[1:] {
+			p, err := n.manager.Partition(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := n.manager.Dirs()[0]
+			if p.Dir() == to {
+				to = n.manager.Dirs()[1]
+			}
+			if err := n.manager.MoveReplica("orders", 0, to.Absolute()); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the move", []*Node{n}, func(*controller.Image) bool { return p.Dir() == to })
+		}
+	}
+	stop()
+	count := <-sent
+	if p := partitionOf(nodes[1].quorum.Image(), "orders"); len(p.ISR) != 3 || p.LeaderEpoch != 0 {
+		t.Errorf("the moves have changed who is in sync, or leads: %+v", p)
+	}
+	for i, n := range nodes[1:] {
+		p, err := n.manager.Partition(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, "all records", []*Node{n}, func(*controller.Image) bool { return p.Status().Flushed == kafkaproto.Offset(count) })
+		l, _ := p.Dir().Engine.Log(id)
+		if err := l.CheckAt(0, 1<<30); err != nil {
+			t.Errorf("node %d: %v", i+1, err)
+		}
+	}
+	t.Logf("%d records while it moved 12 times", count)
 }

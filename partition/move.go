@@ -162,10 +162,14 @@ func (s *step) preferred(id kafkaproto.TopicPartition) *Dir {
 	if len(s.m.wanted) == 0 {
 		return nil
 	}
-	if t, ok := s.next.TopicByID(id.Topic); ok {
-		return s.m.wanted[wanted{t.Name, id.Partition}]
+	t, ok := s.next.TopicByID(id.Topic)
+	if !ok {
+		return nil
 	}
-	return nil
+	w := wanted{t.Name, id.Partition}
+	d := s.m.wanted[w]
+	delete(s.m.wanted, w)
+	return d
 }
 
 // beginMove makes the copy, still empty, and has it filled. applying is held.

@@ -157,6 +157,9 @@ func readBytes(l *log.Log, from, upTo kafkaproto.Offset) ([]byte, error) {
 // whole: the copy is durable before the note is that makes it count, and that before the log that it was made of is deleted.
 func (v *move) takeOver() (over bool, err error) {
 	p, m := v.p, v.p.manager
+	if err := v.to.Engine.Flush(); err != nil { // so that little is left to flush while others wait
+		return false, err
+	}
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	if m.closed || p.moving() != v {
