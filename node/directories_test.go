@@ -49,6 +49,28 @@ func produceTo(t *testing.T, n *Node, topic string, id kafkaproto.PartitionID, v
 	return c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(id), Value: []byte(value)}).FirstErr()
 }
 
+// failOther has every sync of files in the directory other fail.
+func failOther(fs *env.FaultFS) {
+	fs.Change(func(h *env.FaultHooks) {
+		h.SyncData = func(name string) error {
+			if strings.HasPrefix(name, "other/") {
+				return errIO
+			}
+			return nil
+		}
+	})
+}
+
+// has checks how many records the partitions of a topic of eight have each.
+func has(t *testing.T, n *Node, topic string, records int) {
+	t.Helper()
+	for i := range kafkaproto.PartitionID(8) {
+		if got := values(t, leader(t, n, topic, i)); len(got) != records {
+			t.Errorf("partition %d has %v", i, got)
+		}
+	}
+}
+
 func TestPartitionsAreSpreadOverDirectoriesAndFoundThereAgain(t *testing.T) {
 	fs := env.NewMem()
 	n, err := tryNode(t, fs, twoDirs)
@@ -81,14 +103,7 @@ func TestADirectoryThatFailsLeavesTheOthersServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := spread(t, n, "orders")
-	fs.Change(func(h *env.FaultHooks) {
-		h.SyncData = func(name string) error {
-			if strings.HasPrefix(name, "other/") {
-				return errIO
-			}
-			return nil
-		}
-	})
+	failOther(fs)
 	if err := produceTo(t, n, "orders", other[0], "lost"); err == nil {
 		t.Error("a record was acknowledged whose sync failed")
 	}
@@ -176,11 +191,7 @@ func TestWhatIsInADirectoryThatIsNotThereIsNotMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	n = startNode(t, fs, twoDirs)
-	for i := range kafkaproto.PartitionID(8) {
-		if got := values(t, leader(t, n, "orders", i)); len(got) != 1 {
-			t.Errorf("partition %d has %v", i, got)
-		}
-	}
+	has(t, n, "orders", 1)
 }
 
 func TestDirectoriesThatAreCopiesAreRefused(t *testing.T) {
@@ -233,18 +244,14 @@ func TestReplicasOfAFailedDirectoryLeaveTheISRAndAreMadeAnewFromOthers(t *testin
 		}
 		inOther[i] = p.Dir().Path == "other"
 	}
-	fs.Change(func(h *env.FaultHooks) {
-		h.SyncData = func(name string) error {
-			if strings.HasPrefix(name, "other/") {
-				return errIO
-			}
-			return nil
-		}
-	})
+	failOther(fs)
 	send("two")
 	rest := []*Node{nodes[1], nodes[3]}
 	await(t, "the failed replicas are out of the ISR, and those only", rest, func(img *controller.Image) bool {
-		topic, _ := img.Topic("orders")
+		topic, ok := img.Topic("orders")
+		if !ok {
+			return false
+		}
 		for i, p := range topic.Partitions {
 			if slices.Contains(p.ISR, 2) == inOther[kafkaproto.PartitionID(i)] || p.Leader == controller.NoLeader {
 				return false
@@ -260,8 +267,8 @@ func TestReplicasOfAFailedDirectoryLeaveTheISRAndAreMadeAnewFromOthers(t *testin
 	}
 	back := startNode(t, left, "node.id=2", twoDirs, join)
 	await(t, "all in sync again", append(rest, back), func(img *controller.Image) bool {
-		topic, _ := img.Topic("orders")
-		return !slices.ContainsFunc(topic.Partitions, func(p *controller.Partition) bool { return len(p.ISR) < 3 })
+		topic, ok := img.Topic("orders")
+		return ok && !slices.ContainsFunc(topic.Partitions, func(p *controller.Partition) bool { return len(p.ISR) < 3 })
 	})
 	for i := range kafkaproto.PartitionID(6) {
 		p, err := back.manager.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: i})
@@ -311,11 +318,7 @@ func TestAReplicaMovesBetweenDirectoriesOnRequest(t *testing.T) {
 	}
 	stopNode(t, n)
 	n = startNode(t, fs, twoDirs)
-	for i := range kafkaproto.PartitionID(8) {
-		if got := values(t, leader(t, n, "orders", i)); len(got) != 2 {
-			t.Errorf("partition %d has %v", i, got)
-		}
-	}
+	has(t, n, "orders", 2)
 }
 
 // A disk is replaced by an empty one, and comes back later beside it. Of two logs of a name the one counts that was written last.
@@ -382,7 +385,10 @@ func TestReplicasMoveWhileTheyAreReplicated(t *testing.T) {
 	}()
 	topic, _ := nodes[1].quorum.Image().Topic("orders")
 	id := kafkaproto.TopicPartition{Topic: topic.ID}
-	await(t, "all replicas", nodes[1:], func(img *controller.Image) bool { return len(partitionOf(img, "orders").ISR) == 3 })
+	await(t, "all replicas", nodes[1:], func(img *controller.Image) bool {
+		p := partitionOf(img, "orders")
+		return p != nil && len(p.ISR) == 3
+	})
 	for range 4 {
 		for _, n := range nodes[1:] {
 			p, err := n.manager.Partition(id)
