@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func without(list []string, id string) []string {
 
 func (n *Node) there(path string) bool {
 	_, err := n.o.Env.FS.List(path)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // goOffline lets the node start without a directory, if another one can do: the first holds the metadata. What says that the
@@ -271,6 +272,18 @@ func (n *Node) alive() (err error) {
 		}
 	}
 	return err
+}
+
+// offline counts the directories of which nothing is served.
+func (n *Node) offline() (count int) {
+	n.dirsMu.Lock()
+	defer n.dirsMu.Unlock()
+	for _, d := range n.dirs {
+		if d.offline != nil || d.dead {
+			count++
+		}
+	}
+	return count
 }
 
 // stats sums up what the engines count.

@@ -117,8 +117,8 @@ func TestADirectoryThatFailsLeavesTheOthersServing(t *testing.T) {
 		}
 		acked[i] = true
 	}
-	if err := n.serving(); err != nil {
-		t.Errorf("the node is not ready: %v", err)
+	if err := n.serving(); err != nil || n.offline() != 1 {
+		t.Errorf("the node is not ready: %v; %d directories are offline", err, n.offline())
 	}
 	p := leader(t, n, "orders", other[1])
 	if err := p.Status().Err; !errors.Is(err, kafkaproto.ErrKafkaStorageError) {

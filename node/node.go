@@ -218,7 +218,7 @@ func (n *Node) serve(context.Context) error {
 		n.log.Info("listening", "listener", name, "address", l.Addr().String(), "advertised", advertised(n.set.listeners[i], l))
 	}
 	n.metrics.Watch(telemetry.Source{
-		Engine: n.stats, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
+		Engine: n.stats, Offline: n.offline, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
 		Groups: n.countGroups,
 	})
 	n.serveAdmin()
@@ -229,7 +229,7 @@ func (n *Node) serve(context.Context) error {
 // serveController is what a node has to do that is no broker: its part of the quorum works already.
 func (n *Node) serveController(context.Context) error {
 	n.metrics.Watch(telemetry.Source{
-		Engine: n.stats, Partitions: func() int { return 0 }, Controller: n.quorum.Leader,
+		Engine: n.stats, Offline: n.offline, Partitions: func() int { return 0 }, Controller: n.quorum.Leader,
 		Groups: func() map[string]int { return nil },
 	})
 	n.serveAdmin()

@@ -217,6 +217,31 @@ func TestACrashLeavesOneOfTheTwoLogs(t *testing.T) {
 	}
 }
 
+// The note that makes the copy count is written, and can't be synced. Either log may count after a crash, so neither takes any more.
+func TestWhereItIsNotKnownWhichLogCountsNothingIsTaken(t *testing.T) {
+	n := startTwoDirs(t, "always")
+	n.quiet.Store(true)
+	p := n.one("t")
+	n.send(p, -1, batch("a", "b")).waitOK()
+	n.faults.Change(func(h *env.FaultHooks) {
+		h.SyncDir = func(name string) error {
+			if names, _ := n.mem.List("other/moves"); strings.HasSuffix(name, "moves") && len(names) == 1 && strings.HasSuffix(names[0], ".taken") {
+				return syscall.EIO
+			}
+			return nil
+		}
+	})
+	n.move(p, "other")
+	eventually(t, "the directory to fail", func() bool { return n.dirs[1].Engine.Failed() != nil && p.Dir().Path == "other" })
+	n.send(p, -1, batch("c")).waitErr(kafkaproto.ErrKafkaStorageError)
+	for unsynced, want := range map[int]string{0: "data", 100: "other"} {
+		left := crashed{n.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rand.New(rand.NewPCG(1, 1))}), 2}
+		if found := n.afterCrash(left, p.id, unsynced); found != want {
+			t.Errorf("the log was found in %s, want %s", found, want)
+		}
+	}
+}
+
 type crashed struct {
 	mem   *env.MemFS
 	acked int
