@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -45,19 +44,9 @@ func TestLogDirs(t *testing.T) {
 		}
 		sent <- ends
 	}()
-	admin := kadm.NewClient(openClient(t, b))
+	admin := startDriver(t, b, clientNamed(t, "kafka-clients-4.3.1"))
 	for _, to := range []string{other, b.dir, other} {
-		req := kadm.AlterReplicaLogDirsReq{}
-		req.Add(to, kadm.TopicsSet{"moving": {0: {}, 1: {}, 2: {}, 3: {}}})
-		answers, err := admin.AlterBrokerReplicaLogDirs(t.Context(), 1, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range answers.Sorted() {
-			if a.Err != nil {
-				t.Fatalf("%s-%d to %s: %v", a.Topic, a.Partition, to, a.Err)
-			}
-		}
+		admin.must("move_replicas", fields{"topic": "moving", "partitions": partitions, "broker": 1, "to": to}, nil)
 		eventually(t, 30*time.Second, "all partitions are in "+to, func() bool { return inDir()[to] == partitions })
 	}
 	stop()
