@@ -95,13 +95,20 @@ func (d *Directory) TakeOver(id kafkaproto.TopicPartition) error {
 	return nil
 }
 
-// EndMove forgets a move: the other log, or the one in this directory, is gone for good.
+// EndMove forgets a move, if there is one: the other log, or the one in this directory, is gone for good.
 func (d *Directory) EndMove(id kafkaproto.TopicPartition) error {
-	var errs []error
+	noted := false
 	for _, m := range []Move{MoveFuture, MoveTaken} {
-		errs = append(errs, ignoreMissing(d.env.FS.Remove(d.movePath(id, m))))
+		err := d.env.FS.Remove(d.movePath(id, m))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		noted = noted || err == nil
 	}
-	return errors.Join(append(errs, d.env.FS.SyncDir(filepath.Join(d.path, movesDir)))...)
+	if !noted {
+		return nil
+	}
+	return d.env.FS.SyncDir(filepath.Join(d.path, movesDir))
 }
 
 // Flush returns when all that the engine has written before is durable, whatever its policy.

@@ -146,7 +146,8 @@ func (n *Node) checkDirectories() error {
 	gone := slices.ContainsFunc(known, func(id string) bool { return seen[id] == "" })
 	n.lost = gone && !offline
 	if n.lost {
-		n.log.Error("data directories that held replicas are gone: those are made anew, and fetched from other brokers", "ids", strings.Join(known, ","))
+		n.log.Error("data directories that held replicas are gone: those are made anew, and fetched from other brokers. What no other broker has stays offline; "+
+			"start once with --set unsafe.accept.corruption=true to have that begin empty", "known", strings.Join(known, ","))
 	}
 	n.forgot = n.forgot || n.lost
 	return nil

@@ -71,6 +71,18 @@ func has(t *testing.T, n *Node, topic string, records int) {
 	}
 }
 
+// offlineAre checks which partitions of a topic of eight are offline.
+func offlineAre(t *testing.T, n *Node, topic string, want []kafkaproto.PartitionID) {
+	t.Helper()
+	made, _ := n.quorum.Image().Topic(topic)
+	for i := range kafkaproto.PartitionID(8) {
+		_, err := n.manager.Partition(kafkaproto.TopicPartition{Topic: made.ID, Partition: i})
+		if slices.Contains(want, i) != errors.Is(err, kafkaproto.ErrKafkaStorageError) {
+			t.Errorf("partition %d: %v", i, err)
+		}
+	}
+}
+
 func TestPartitionsAreSpreadOverDirectoriesAndFoundThereAgain(t *testing.T) {
 	fs := env.NewMem()
 	n, err := tryNode(t, fs, twoDirs)
@@ -178,13 +190,7 @@ func TestWhatIsInADirectoryThatIsNotThereIsNotMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic, _ := n.quorum.Image().Topic("orders")
-	for i := range kafkaproto.PartitionID(8) {
-		_, err := n.manager.Partition(kafkaproto.TopicPartition{Topic: topic.ID, Partition: i})
-		if slices.Contains(other, i) != errors.Is(err, kafkaproto.ErrKafkaStorageError) {
-			t.Errorf("partition %d: %v", i, err)
-		}
-	}
+	offlineAre(t, n, "orders", other)
 	produce(t, client(t, n), "new", "one")
 	stopNode(t, n)
 	if err := fs.Rename("away", "other"); err != nil {
@@ -334,6 +340,11 @@ func TestAReplacedDirectoryIsMadeAnewAndTheOldOneDoesNotWin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err = tryNode(t, fs, twoDirs); err != nil {
+		t.Fatal(err)
+	}
+	offlineAre(t, n, "orders", other)
+	stopNode(t, n)
+	if n, err = tryNode(t, fs, twoDirs, "unsafe.accept.corruption=true"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range kafkaproto.PartitionID(8) {

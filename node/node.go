@@ -160,7 +160,7 @@ func advertisedPort(c config.Listener, l net.Listener) int {
 func (n *Node) register(ctx context.Context) error {
 	n.openPeers()
 	manager := partition.NewManager(partition.Options{
-		Env: n.o.Env, NodeID: n.set.nodeID, Dirs: n.partitionDirs(), Lost: n.lost, Config: n.o.Config,
+		Env: n.o.Env, NodeID: n.set.nodeID, Dirs: n.partitionDirs(), Lost: n.lost && !n.o.Config.Bool("unsafe.accept.corruption"), Config: n.o.Config,
 		Events: n.metrics.PartitionEvents(),
 		Quorum: n.quorum, Peers: partition.PeersOf(n.peers), Lease: n.quorum.Lease,
 	})

@@ -101,11 +101,11 @@ func (s *step) place(id kafkaproto.TopicPartition) *Dir {
 	return s.emptiest(id)
 }
 
-// onlyHere says whether nobody but a node may have all that was acknowledged, though there are other replicas. An empty log
-// must not lead there: the others would cut off what they have.
+// onlyHere says whether nobody but a node may have all that was acknowledged. An empty log must not lead there: it would be taken
+// for the whole, and other replicas would cut off what they have.
 func onlyHere(p *controller.Partition, node int32) bool {
 	other := func(id int32) bool { return id != node }
-	return len(p.Replicas) > 1 && !slices.ContainsFunc(p.ISR, other) && !slices.ContainsFunc(p.ELR, other) &&
+	return !slices.ContainsFunc(p.ISR, other) && !slices.ContainsFunc(p.ELR, other) &&
 		(p.Leader == node || slices.Contains(p.ISR, node) || slices.Contains(p.ELR, node) || slices.Contains(p.LastKnownELR, node))
 }
 
@@ -195,7 +195,7 @@ func (s *step) tellLost() {
 	s.m.suspects.lose(s.lost)
 }
 
-var errNotHere = kafkaproto.ErrKafkaStorageError.With("the data directory that it is in is offline")
+var errNotHere = kafkaproto.ErrKafkaStorageError.With("the data directory that it is in is offline, or gone")
 
 // retell tells the controller again of what can't be served: it may have had nobody else to lead.
 func (m *Manager) retell() {
@@ -244,6 +244,7 @@ func (s *step) settleMove(d *Dir, id kafkaproto.TopicPartition, move log.Move) {
 		return
 	case move == log.MoveFuture: // what it was a copy of is gone for good
 		s.offlineIf(id, d.Engine.DeleteLogs(id))
+	case !d.holds(id): // it has moved on, or was deleted, since
 	case other != nil:
 		if err := deleteForGood(other, id); err != nil {
 			s.offlineIf(id, err)

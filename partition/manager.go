@@ -21,8 +21,8 @@ type Options struct {
 	NodeID int32
 	// Dirs are the data directories, at least one of which is open.
 	Dirs []Dir
-	// Lost says that a directory with replicas is gone for good. Replicas that are in none then are made anew, but not where
-	// nobody else may have what they had.
+	// Lost says that a directory with replicas is gone. Replicas that are in none then are made anew, but not where nobody else
+	// may have what they had.
 	Lost   bool
 	Config *config.Config // defaults of topics, and the flush policy the engines were opened with
 	Events Events

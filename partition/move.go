@@ -241,14 +241,11 @@ func (m *Manager) clearShadow(id kafkaproto.TopicPartition) error {
 		}
 	}
 	for _, o := range m.dirs {
-		if o.Directory != nil && o.Failed() == nil && len(m.dirs) > 1 {
-			moves, err := o.Directory.Moves()
-			if _, noted := moves[id]; noted && err == nil {
-				err = o.Directory.EndMove(id)
-			}
-			if err != nil {
-				return err
-			}
+		if o.Failed() != nil {
+			continue
+		}
+		if err := o.Directory.EndMove(id); err != nil {
+			return err
 		}
 	}
 	delete(m.shadows, id)
