@@ -4,8 +4,8 @@ package broker
 // large and how full its disk is (from 4, KIP-827).
 //
 // Null topics mean all; topics and partitions that are not here are left out. The lag is how far a replica's log is behind
-// the high watermark that it knows of. Nothing is future, because there is one directory. A directory that has failed has an
-// error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
+// the high watermark that it knows of; that of a future one, which is being moved into a directory (AlterReplicaLogDirs), how far
+// it is behind the replica itself. A directory that has failed or could not be opened has an error and no topics. No directory is cordoned (5, KIP-1066): cordoned.log.dirs has no effect.
 //
 // Of each partition two tagged fields of StreamBus's own tell how far this replica is written and flushed, from version 2
 // on, where answers have tagged fields.
@@ -14,7 +14,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"path/filepath"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -33,27 +32,25 @@ const (
 func handleDescribeLogDirs(s *Server, r *request) {
 	req := r.req.(*kmsg.DescribeLogDirsRequest)
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
-	path := s.config.String("log.dirs")
-	dir.Dir = path
-	if absolute, err := filepath.Abs(path); err == nil {
-		dir.Dir = absolute
-	}
-	if err := s.partitions.Failed(); err != nil {
-		dir.ErrorCode = kafkaproto.Code(err)
-	} else {
-		if free, total, err := s.env.FS.Usage(path); err == nil {
-			dir.UsableBytes, dir.TotalBytes = int64(free), int64(total)
+	for _, d := range s.partitions.Dirs() {
+		dir := kmsg.NewDescribeLogDirsResponseDir()
+		dir.Topics = []kmsg.DescribeLogDirsResponseDirTopic{}
+		dir.Dir = d.Absolute()
+		if err := d.Failed(); err != nil {
+			dir.ErrorCode = kafkaproto.Code(err)
+		} else {
+			if free, total, err := s.env.FS.Usage(d.Path); err == nil {
+				dir.UsableBytes, dir.TotalBytes = int64(free), int64(total)
+			}
+			dir.Topics = append(dir.Topics, s.sizes(d, s.quorum.Image(), req.Topics)...)
 		}
-		dir.Topics = append(dir.Topics, s.sizes(s.quorum.Image(), req.Topics)...)
+		resp.Dirs = append(resp.Dirs, dir)
 	}
-	resp.Dirs = []kmsg.DescribeLogDirsResponseDir{dir}
 	r.reply(resp)
 }
 
-// sizes lists the replicas here, of all topics if asked is nil.
-func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
+// sizes lists the replicas in a directory, of all topics if asked is nil.
+func (s *Server) sizes(d *partition.Dir, image *controller.Image, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
 	var out []kmsg.DescribeLogDirsResponseDirTopic
 	add := func(t *controller.Topic, wanted func(int32) bool) {
 		topic := kmsg.NewDescribeLogDirsResponseDirTopic()
@@ -66,7 +63,13 @@ func (s *Server) sizes(image *controller.Image, asked []kmsg.DescribeLogDirsRequ
 			if err != nil {
 				continue
 			}
-			topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))
+			if here.Dir() == d {
+				topic.Partitions = append(topic.Partitions, replicaIn(int32(i), here.Status()))
+			} else if to, size, lag, ok := here.Moving(); ok && to == d {
+				future := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+				future.Partition, future.Size, future.OffsetLag, future.IsFuture = int32(i), size, lag, true
+				topic.Partitions = append(topic.Partitions, future)
+			}
 		}
 		if len(topic.Partitions) > 0 {
 			out = append(out, topic)

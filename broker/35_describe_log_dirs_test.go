@@ -91,7 +91,7 @@ func TestDescribeLogDirsOfAFailedDirectorySaysSo(t *testing.T) {
 		h.WriteVAt = func(string, int64, int) (int, error) { return 0, syscall.EIO }
 	})
 	ask[*kmsg.ProduceResponse](c, produceRequest("t", 0, batchOf("lost")))
-	eventually(t, "the directory has failed", func() bool { return b.manager.Failed() != nil })
+	eventually(t, "the directory has failed", func() bool { return b.engine.Failed() != nil })
 	dir := ask[*kmsg.DescribeLogDirsResponse](c, dirsRequest(4)).Dirs[0]
 	mustBeCode(t, "the directory", dir.ErrorCode, kafkaproto.ErrKafkaStorageError)
 	if len(dir.Topics) != 0 {

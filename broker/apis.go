@@ -43,6 +43,7 @@ var apis = []api{
 	{key: 23, name: "OffsetForLeaderEpoch", minVersion: 0, maxVersion: 4, handle: handleOffsetForLeaderEpoch},
 	{key: 32, name: "DescribeConfigs", minVersion: 0, maxVersion: 4, handle: handleDescribeConfigs},
 	{key: 33, name: "AlterConfigs", minVersion: 0, maxVersion: 2, handle: handleAlterConfigs},
+	{key: 34, name: "AlterReplicaLogDirs", minVersion: 0, maxVersion: 2, handle: handleAlterReplicaLogDirs},
 	{key: 35, name: "DescribeLogDirs", minVersion: 0, maxVersion: 5, handle: handleDescribeLogDirs},
 	{key: 37, name: "CreatePartitions", minVersion: 0, maxVersion: 3, handle: handleCreatePartitions},
 	{key: 42, name: "DeleteGroups", minVersion: 0, maxVersion: 2, handle: handleDeleteGroups},

@@ -97,7 +97,7 @@ func startBroker(t testing.TB, options ...brokerOption) *testBroker {
 	must(t, err)
 	b.engine, err = log.Open(log.Options{Directory: dir, Env: b.env, FlushPolicy: log.FlushNever, FileBytes: fileBytes(set.onDisk)})
 	must(t, err)
-	b.manager = partition.NewManager(partition.Options{Env: b.env, NodeID: 1, Engine: b.engine, Config: cfg, Verifier: set.verifier})
+	b.manager = partition.NewManager(partition.Options{Env: b.env, NodeID: 1, Dirs: []partition.Dir{{Path: path, Directory: dir, Engine: b.engine}}, Config: cfg, Verifier: set.verifier})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	b.addr = l.Addr().String()

@@ -63,7 +63,7 @@ var throttles = finish([]Key{
 		Doc: "Bytes a second at which throttled replicas of this broker fetch."},
 	{Name: "leader.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Served,
 		Doc: "Bytes a second at which throttled replicas are read from this broker."},
-	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Accepted,
+	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: Long, Default: "9223372036854775807", Valid: atLeast(0), Update: PerBroker, Meaning: Served,
 		Doc: "Bytes a second at which replicas move between the directories of this broker."},
 }, BrokerScope)
 

@@ -31,7 +31,7 @@ var logKeys = []Key{
 	{Name: "log.dir.failure.timeout.ms", Type: Long, Default: "30000", Valid: atLeast(1), Meaning: Accepted,
 		Doc: "A broker whose failed directory can't be reported for this long stops."},
 	{Name: "log.dirs", Type: List, NoDefault: true, Valid: someOf{}, Meaning: Served,
-		Doc: "Data directories. Only the first one is used so far."},
+		Doc: "Data directories. New replicas go to the one with the fewest; the first holds the metadata too."},
 	{Name: "log.flush.interval.messages", Type: Long, Default: "9223372036854775807", Valid: atLeast(1), Update: ClusterWide, Meaning: Served,
 		Doc: "1 flushes before every acknowledgement; larger numbers have no effect."},
 	{Name: "log.flush.interval.ms", Type: Long, NoDefault: true, Update: ClusterWide, Meaning: Served,

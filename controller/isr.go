@@ -104,7 +104,8 @@ func (d *decision) replicasDamaged(c ReplicasDamaged) error {
 	for _, id := range c.Partitions {
 		t, ok := d.img.TopicByID(id.Topic)
 		p, also := d.img.Partition(id)
-		if !ok || !also || seen[id] || !slices.Contains(p.Replicas, c.BrokerID) || !slices.ContainsFunc(p.ISR, func(r int32) bool { return r != c.BrokerID && e.active(r) }) {
+		other := func(r int32) bool { return r != c.BrokerID && e.active(r) }
+		if !ok || !also || seen[id] || !slices.Contains(p.Replicas, c.BrokerID) || !slices.ContainsFunc(p.ISR, other) && !slices.ContainsFunc(p.ELR, other) {
 			continue
 		}
 		seen[id] = true

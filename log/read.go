@@ -12,6 +12,7 @@ const maxSpans = 1024
 
 // Cursor remembers where a reader was, so that the next read of what follows starts there. The zero value is ready.
 type Cursor struct {
+	log         *Log // whose entry it is: a log that was moved to another directory goes on as another one
 	next        offset
 	entry       entry
 	pos         int64
@@ -99,7 +100,7 @@ func (l *Log) beginRead(r *ReadRequest) (*collector, error) {
 
 func (c *collector) gather() error {
 	from := c.r.From
-	if u := c.r.Cursor; u != nil && u.valid && u.next == from && u.truncations == c.truncations && from > u.entry.base && from <= u.entry.last {
+	if u := c.r.Cursor; u != nil && u.valid && u.log == c.l && u.next == from && u.truncations == c.truncations && from > u.entry.base && from <= u.entry.last {
 		if err := c.take(&u.entry, u.pos); err != nil || c.full {
 			return err
 		}
@@ -227,5 +228,5 @@ func (c *collector) remember() {
 	if u == nil || len(c.out.Spans) == 0 {
 		return
 	}
-	*u = Cursor{next: c.out.Next, entry: c.last, pos: c.lastEnd, truncations: c.truncations, valid: true}
+	*u = Cursor{log: c.l, next: c.out.Next, entry: c.last, pos: c.lastEnd, truncations: c.truncations, valid: true}
 }

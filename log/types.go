@@ -231,3 +231,15 @@ type Stats struct {
 	Quarantined                                  []kafkaproto.TopicPartition
 	Full                                         bool
 }
+
+// Add takes the counts and sizes of another engine of the same process to these.
+func (s *Stats) Add(o Stats) {
+	s.Logs, s.OpenFiles, s.WALFiles, s.UnsealedFiles = s.Logs+o.Logs, s.OpenFiles+o.OpenFiles, s.WALFiles+o.WALFiles, s.UnsealedFiles+o.UnsealedFiles
+	s.UnsealedBytes, s.QueuedBytes, s.LiveBytes = s.UnsealedBytes+o.UnsealedBytes, s.QueuedBytes+o.QueuedBytes, s.LiveBytes+o.LiveBytes
+	s.Appends, s.AppendedBytes, s.Frames, s.WrittenBytes = s.Appends+o.Appends, s.AppendedBytes+o.AppendedBytes, s.Frames+o.Frames, s.WrittenBytes+o.WrittenBytes
+	s.Writes, s.Syncs, s.Seals, s.Unlinks = s.Writes+o.Writes, s.Syncs+o.Syncs, s.Seals+o.Seals, s.Unlinks+o.Unlinks
+	s.Scrubbed, s.MemoryEntries = s.Scrubbed+o.Scrubbed, s.MemoryEntries+o.MemoryEntries
+	s.Compacted, s.CompactionBacklog, s.SortedFiles = s.Compacted+o.Compacted, s.CompactionBacklog+o.CompactionBacklog, s.SortedFiles+o.SortedFiles
+	s.Cleaned, s.CleanedAway = s.Cleaned+o.Cleaned, s.CleanedAway+o.CleanedAway
+	s.Quarantined, s.Full = append(s.Quarantined, o.Quarantined...), s.Full || o.Full
+}

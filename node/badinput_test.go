@@ -52,7 +52,7 @@ func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 		"controller.quorum.voters=1@" + at + ",2@127.0.0.1:1",
 	} {
 		err := refusedStart(t, disk, "node.id=2", setting)
-		if !strings.Contains(err.Error(), "of cluster "+stranger.dir.ClusterID()) || !strings.Contains(err.Error(), "of cluster "+first.dir.ClusterID()) {
+		if !strings.Contains(err.Error(), "of cluster "+stranger.dirs[0].dir.ClusterID()) || !strings.Contains(err.Error(), "of cluster "+first.dirs[0].dir.ClusterID()) {
 			t.Errorf("%s: %v", setting, err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestAProcessWhoseRegistrationIsOverEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stopNode(t, n) })
-	_, err = n.quorum.Submit(t.Context(), controller.RegisterBroker{ID: 1, Incarnation: [16]byte{9}, Directories: [][16]byte{n.dir.ID()}})
+	_, err = n.quorum.Submit(t.Context(), controller.RegisterBroker{ID: 1, Incarnation: [16]byte{9}, Directories: [][16]byte{n.dirs[0].dir.ID()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,19 @@ import (
 // startThree starts three nodes, the second and third of which join the first.
 func startThree(t *testing.T, settings ...string) (nodes [4]*Node, disks [4]*env.MemFS, join string) {
 	t.Helper()
+	var on [4]env.FS
 	for id := 1; id <= 3; id++ {
 		disks[id] = env.NewMem()
+		on[id] = disks[id]
+	}
+	nodes, join = startThreeOn(t, on, settings...)
+	return nodes, disks, join
+}
+
+// startThreeOn is startThree on given disks.
+func startThreeOn(t *testing.T, disks [4]env.FS, settings ...string) (nodes [4]*Node, join string) {
+	t.Helper()
+	for id := 1; id <= 3; id++ {
 		own := append([]string{fmt.Sprintf("node.id=%d", id)}, settings...)
 		if id > 1 {
 			join = "controller.quorum.bootstrap.servers=" + clusterAddr(t, nodes[1])
@@ -29,7 +40,7 @@ func startThree(t *testing.T, settings ...string) (nodes [4]*Node, disks [4]*env
 		}
 		nodes[id] = startNode(t, disks[id], own...)
 	}
-	return nodes, disks, join
+	return nodes, join
 }
 
 // await waits until all nodes' metadata has what is asked for.
@@ -245,7 +256,7 @@ func TestADamagedFollowerLeavesTheISRBeforeItCuts(t *testing.T) {
 	}
 	produce(t, c, "orders", "one", "two-to-be-damaged", "three")
 	topic, _ := nodes[3].quorum.Image().Topic("orders")
-	l, ok := nodes[3].engine.Log(kafkaproto.TopicPartition{Topic: topic.ID})
+	l, ok := nodes[3].dirs[0].engine.Log(kafkaproto.TopicPartition{Topic: topic.ID})
 	if !ok {
 		t.Fatal("no log")
 	}

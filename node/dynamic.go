@@ -20,7 +20,9 @@ func (n *Node) configure(next *controller.Image, c controller.Changes) {
 	for _, name := range bad {
 		n.log.Warn("what is set on brokers can't be used on this one", "key", name)
 	}
-	n.engine.SetProducerExpiration(n.o.Config.Duration("producer.id.expiration.ms"))
-	n.engine.SetFlushInterval(flushInterval(n.o.Config))
-	n.engine.SetCleaning(cleaning(n.o.Config))
+	for e := range n.engines {
+		e.SetProducerExpiration(n.o.Config.Duration("producer.id.expiration.ms"))
+		e.SetFlushInterval(flushInterval(n.o.Config))
+		e.SetCleaning(cleaning(n.o.Config))
+	}
 }

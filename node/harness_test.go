@@ -60,7 +60,7 @@ func stopNode(t testing.TB, n *Node) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := n.Stop(ctx); err != nil && n.engine.Failed() == nil {
+	if err := n.Stop(ctx); err != nil && n.alive() == nil {
 		t.Errorf("stopping the node: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func TestNodesJoinWithTheRolesThatTheyHave(t *testing.T) {
 	}
 	admin := kadm.NewClient(client(t, broker))
 	meta, err := admin.Metadata(t.Context())
-	if err != nil || len(meta.Brokers) != 3 || meta.Cluster != first.dir.ClusterID() {
+	if err != nil || len(meta.Brokers) != 3 || meta.Cluster != first.dirs[0].dir.ClusterID() {
 		t.Fatalf("%+v, %v", meta.Brokers, err)
 	}
 	if _, err := admin.CreateTopic(t.Context(), 3, 3, nil, "asked-of-an-observer"); err != nil {

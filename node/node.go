@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,7 +17,6 @@ import (
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/controller/quorum"
 	"github.com/streambus/streambus/internal/env"
-	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
 	"github.com/streambus/streambus/peer"
 	"github.com/streambus/streambus/shard"
@@ -41,8 +40,8 @@ type Node struct {
 	log      *slog.Logger
 	set      settings
 	metrics  *telemetry.Metrics
-	dir      *log.Directory
-	engine   *log.Engine
+	dirs     []*directory
+	dirsMu   sync.Mutex // guards what directory.failed needs to know, during the start
 	quorum   *quorum.Quorum
 	manager  *partition.Manager
 	peers    *peer.Pool
@@ -51,9 +50,8 @@ type Node struct {
 	groups   *shard.Host
 	server   *broker.Server
 	admin    *admin.Server
-	clean    bool  // the last stop left nothing to recover
-	damage   error // what recovery found below what was synced, until mend
 	forgot   bool  // records that were synced are lost here
+	lost     bool  // directories that held replicas are gone for good
 	epoch    int64 // of the registration
 	clients  []net.Listener
 	adminLis net.Listener
@@ -80,9 +78,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.doubts.rounds = rounds{work: n.doubts.ask, run: n.running.Go}
 	n.ahead = rounds{work: n.hear, run: n.running.Go}
 	n.ending, n.end = context.WithCancelCause(context.Background())
-	steps := []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.register, n.serve}
+	steps := []func(context.Context) error{n.openDirectories, n.openQuorum, n.mend, n.bind, n.register, n.serve}
 	if !set.broker {
-		steps = []func(context.Context) error{n.openDirectory, n.openQuorum, n.mend, n.bind, n.serveController}
+		steps = []func(context.Context) error{n.openDirectories, n.openQuorum, n.mend, n.bind, n.serveController}
 	}
 	for _, step := range steps {
 		ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -97,31 +95,6 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	return n, nil
 }
 
-// openDirectory locks the data directory and recovers the engine in it.
-func (n *Node) openDirectory(context.Context) error {
-	began := n.o.Env.Clock.Now()
-	dir, err := log.OpenDirectory(n.o.Env, n.set.dir, n.set.nodeID)
-	if err != nil {
-		return err
-	}
-	n.dir = dir
-	if err := n.openEngine(false); err != nil {
-		return err
-	}
-	n.log.Info("data directory opened", "dir", n.set.dir, "took", n.o.Env.Clock.Now().Sub(began))
-	has, err := quorum.HasState(n.o.Env.FS, n.raftDir())
-	if err != nil {
-		return err
-	}
-	if !has && (n.damage != nil || n.engine.HasData()) && !n.set.noRaft {
-		return fmt.Errorf("%s holds records but no metadata (%s is empty): restore it, or start once with "+
-			"--set unsafe.allow.empty.metadata=true, which starts with no topics and quarantines the records", n.set.dir, n.raftDir())
-	}
-	return nil
-}
-
-func (n *Node) raftDir() string { return filepath.Join(n.set.dir, "raft") }
-
 // openQuorum starts this node's part of the metadata quorum and waits until what was committed is known here.
 func (n *Node) openQuorum(ctx context.Context) error {
 	l, err := n.o.Env.Net.Listen("tcp", n.set.cluster.Addr())
@@ -129,8 +102,8 @@ func (n *Node) openQuorum(ctx context.Context) error {
 		return fmt.Errorf("cluster listener: %w", err)
 	}
 	n.quorum, err = quorum.Open(quorum.Options{
-		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dir.ID(), Listener: l,
-		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Join: n.set.join, Observer: !n.set.controller, Defaults: n.set.defaults, ClusterID: n.dir.ClusterID(),
+		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dirs[0].dir.ID(), Listener: l,
+		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Join: n.set.join, Observer: !n.set.controller, Defaults: n.set.defaults, ClusterID: n.dirs[0].dir.ClusterID(),
 		Events: n.metrics.QuorumEvents(), Logger: n.log,
 		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
 	})
@@ -143,7 +116,7 @@ func (n *Node) openQuorum(ctx context.Context) error {
 	if err := n.quorum.WaitReady(ctx); err != nil {
 		return fmt.Errorf("waiting for the metadata quorum: %w", err)
 	}
-	return n.dir.SetClusterID(n.quorum.Image().ClusterID())
+	return n.joinCluster(n.quorum.Image().ClusterID())
 }
 
 // bind opens the clients' listeners, so that the addresses to register are known and a taken port is found before anything
@@ -186,16 +159,20 @@ func advertisedPort(c config.Listener, l net.Listener) int {
 // the partitions up in that epoch.
 func (n *Node) register(ctx context.Context) error {
 	n.openPeers()
-	n.manager = partition.NewManager(partition.Options{
-		Env: n.o.Env, NodeID: n.set.nodeID, Engine: n.engine, Config: n.o.Config,
+	manager := partition.NewManager(partition.Options{
+		Env: n.o.Env, NodeID: n.set.nodeID, Dirs: n.partitionDirs(), Lost: n.lost && !n.o.Config.Bool("unsafe.accept.corruption"), Config: n.o.Config,
 		Events: n.metrics.PartitionEvents(),
 		Quorum: n.quorum, Peers: partition.PeersOf(n.peers), Lease: n.quorum.Lease,
 	})
+	n.dirsMu.Lock()
+	n.manager = manager
+	n.dirsMu.Unlock()
 	n.openGroups()
 	n.scrub()
+	clean := !slices.ContainsFunc(n.dirs, func(d *directory) bool { return !d.clean })
 	cmd := controller.RegisterBroker{
-		ID: n.set.nodeID, Rack: n.set.rack, Directories: [][16]byte{n.dir.ID()},
-		Clean: (n.clean || partition.Flushes(n.o.Config, n.quorum.Image(), n.set.nodeID)) && !n.forgot,
+		ID: n.set.nodeID, Rack: n.set.rack, Directories: n.directoryIDs(),
+		Clean: (clean || partition.Flushes(n.o.Config, n.quorum.Image(), n.set.nodeID)) && !n.forgot,
 	}
 	n.o.Env.Rand.Read(cmd.Incarnation[:])
 	for i, l := range n.set.listeners {
@@ -220,6 +197,9 @@ func (n *Node) register(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := n.found(); err != nil {
+		return err
+	}
 	_, err = n.quorum.Submit(ctx, controller.UnfenceBroker{ID: n.set.nodeID, Epoch: n.epoch})
 	return err
 }
@@ -227,7 +207,7 @@ func (n *Node) register(ctx context.Context) error {
 // serve opens the doors.
 func (n *Node) serve(context.Context) error {
 	n.server = broker.NewServer(broker.Options{
-		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dir.ClusterID,
+		Env: n.o.Env, Config: n.o.Config, NodeID: n.set.nodeID, ClusterID: n.dirs[0].dir.ClusterID,
 		Quorum: n.quorum, Partitions: n.manager, Groups: n.groups, Events: n.metrics.BrokerEvents(), Logger: n.log,
 		Settle: n.doubts.settle, CatchUp: n.catchUp,
 	})
@@ -238,7 +218,7 @@ func (n *Node) serve(context.Context) error {
 		n.log.Info("listening", "listener", name, "address", l.Addr().String(), "advertised", advertised(n.set.listeners[i], l))
 	}
 	n.metrics.Watch(telemetry.Source{
-		Engine: n.engine.Stats, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
+		Engine: n.stats, Offline: n.offline, Partitions: func() int { return len(n.manager.Partitions()) }, Controller: n.quorum.Leader,
 		Groups: n.countGroups,
 	})
 	n.serveAdmin()
@@ -249,7 +229,7 @@ func (n *Node) serve(context.Context) error {
 // serveController is what a node has to do that is no broker: its part of the quorum works already.
 func (n *Node) serveController(context.Context) error {
 	n.metrics.Watch(telemetry.Source{
-		Engine: n.engine.Stats, Partitions: func() int { return 0 }, Controller: n.quorum.Leader,
+		Engine: n.stats, Offline: n.offline, Partitions: func() int { return 0 }, Controller: n.quorum.Leader,
 		Groups: func() map[string]int { return nil },
 	})
 	n.serveAdmin()
@@ -263,14 +243,6 @@ func (n *Node) serveAdmin() {
 		n.running.Go(func() { n.admin.Serve(n.adminLis) })
 		n.log.Info("listening", "listener", "ADMIN", "address", n.adminLis.Addr().String())
 	}
-}
-
-// alive is the answer to /healthz.
-func (n *Node) alive() error {
-	if err := n.engine.Failed(); err != nil {
-		return err
-	}
-	return nil
 }
 
 // serving is the answer to /readyz.

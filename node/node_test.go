@@ -84,7 +84,7 @@ func TestRecordsWithoutMetadataAreRefusedAndTheWayOutIsNamed(t *testing.T) {
 		t.Fatalf("started, or did not name the way out: %v", err)
 	}
 	n = startNode(t, fs, "unsafe.allow.empty.metadata=true")
-	if got := n.engine.Stats().Quarantined; len(got) != 1 {
+	if got := n.stats().Quarantined; len(got) != 1 {
 		t.Errorf("quarantined: %v", got)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // settings is what the parts of a node take from its configuration, checked.
 type settings struct {
 	nodeID      int32
-	dir         string
+	dirs        []string // the first holds the metadata too
 	listeners   []config.Listener
 	interBroker string // name of the listener that brokers use among themselves
 	cluster     config.Listener
@@ -54,11 +54,9 @@ func readSettings(c *config.Config) (settings, error) {
 		rack := c.String("broker.rack")
 		s.rack = &rack
 	}
+	s.dirs = c.List("log.dirs")
 	err := offsetsCodec(c)
 	if err != nil {
-		return s, err
-	}
-	if s.dir, err = oneDirectory(c); err != nil {
 		return s, err
 	}
 	if err = s.members(c); err != nil {
@@ -86,14 +84,6 @@ func offsetsCodec(c *config.Config) error {
 		return fmt.Errorf("offsets.topic.compression.codec is %d, and not 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)", codec)
 	}
 	return nil
-}
-
-func oneDirectory(c *config.Config) (string, error) {
-	dirs := c.List("log.dirs")
-	if len(dirs) != 1 {
-		return "", fmt.Errorf("log.dirs names %d directories; one is served so far", len(dirs))
-	}
-	return dirs[0], nil
 }
 
 // members finds the other nodes: the first voters, if this node is one of them, else the addresses of nodes to join, be they

@@ -46,8 +46,10 @@ func (n *Node) close(ctx context.Context) error {
 	if n.peers != nil {
 		n.peers.Close()
 	}
-	if n.engine != nil {
-		keep(n.engine.Close())
+	for e := range n.engines {
+		if err := e.Close(); e.Failed() == nil || n.alive() != nil {
+			keep(err) // of one that has failed while others go on was told before
+		}
 	}
 	if n.quorum != nil {
 		keep(n.quorum.Close())
@@ -58,8 +60,10 @@ func (n *Node) close(ctx context.Context) error {
 		keep(n.adminLis.Close())
 	}
 	n.running.Wait()
-	if n.dir != nil {
-		keep(n.dir.Close())
+	for _, d := range n.dirs {
+		if d.dir != nil {
+			keep(d.dir.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

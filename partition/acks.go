@@ -75,7 +75,7 @@ func (pd *pending) written(err error) {
 // notWritten fails an append that the log could not write, and the retries of such appends that wait for the same
 // offsets: those will be given to other records. The log takes no new ones before it has told of all that failed.
 func (p *Partition) notWritten(pd *pending, err error) {
-	written := p.log.Ends().Written
+	written := p.log().Ends().Written
 	var failed ackChain
 	p.mu.Lock()
 	p.failures++
@@ -105,7 +105,7 @@ func (pd *pending) refuse(err error) {
 	pd.result.Err, pd.result.RecordErrors = err, recordErrors(err)
 	pd.result.LeaderID, pd.result.LeaderEpoch = holder.id, holder.epoch
 	if tellsLogStart(err) {
-		pd.result.LogStart = pd.p.log.Ends().Start
+		pd.result.LogStart = pd.p.log().Ends().Start
 	}
 	pd.left.Add(-1)
 	pd.answer()

@@ -136,7 +136,7 @@ func (p *Partition) take(pd *pending, a log.Append) error {
 	if gone != nil {
 		return gone
 	}
-	done, err := p.log.Append(a)
+	done, err := p.log().Append(a)
 	if err != nil {
 		return p.appendError(err)
 	}

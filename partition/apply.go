@@ -22,6 +22,9 @@ func (m *Manager) Apply(next *controller.Image, c controller.Changes) {
 	if s.broker {
 		m.setThrottles()
 	}
+	if !m.applied {
+		s.settle()
+	}
 	s.find(c)
 	s.open()
 	s.publish()
@@ -30,20 +33,34 @@ func (m *Manager) Apply(next *controller.Image, c controller.Changes) {
 	if c.All {
 		s.quarantine()
 	}
+	s.tellLost()
+	if !m.applied {
+		m.resumeMoves()
+	}
+	m.applied = true
 }
 
 // step is one Apply: what it finds to do, collected first, so that the engine is asked for many logs at once.
 type step struct {
 	m       *Manager
 	next    *controller.Image
-	all     bool                           // the image is a new one as a whole
-	broker  bool                           // what is set on brokers has changed, so topics' defaults may have
-	configs map[string]bool                // names of topics whose configs have changed
-	topics  []*controller.Topic            // to bring up to date
-	changed map[kafkaproto.TopicID]*hosted // what replaces the manager's; nil for what goes
-	missing map[log.LogConfig][]missing    // logs to open, by their config
-	kinds   []log.LogConfig                // of missing, in the order in which they came up
-	leaving []*Partition                   // no longer this node's
+	all     bool                               // the image is a new one as a whole
+	broker  bool                               // what is set on brokers has changed, so topics' defaults may have
+	configs map[string]bool                    // names of topics whose configs have changed
+	topics  []*controller.Topic                // to bring up to date
+	changed map[kafkaproto.TopicID]*hosted     // what replaces the manager's; nil for what goes
+	missing map[kind][]missing                 // logs to open
+	kinds   []kind                             // of missing, in the order in which they came up
+	counts  map[*Dir]int                       // logs in each directory, once a new one had to be placed
+	anew    map[kafkaproto.TopicPartition]bool // certainly nowhere yet
+	lost    []kafkaproto.TopicPartition        // replicas that can't be served
+	leaving []*Partition                       // no longer this node's
+}
+
+// kind is what logs have in common that the engine opens at once.
+type kind struct {
+	dir    *Dir
+	config log.LogConfig
 }
 
 // missing is a log to open, and where its partition belongs.
@@ -55,7 +72,8 @@ type missing struct {
 func newStep(m *Manager, next *controller.Image, c controller.Changes) *step {
 	s := &step{
 		m: m, next: next, all: c.All, broker: c.ConfigsOf(controller.BrokerConfig), configs: make(map[string]bool),
-		changed: make(map[kafkaproto.TopicID]*hosted), missing: make(map[log.LogConfig][]missing),
+		changed: make(map[kafkaproto.TopicID]*hosted), missing: make(map[kind][]missing),
+		anew: make(map[kafkaproto.TopicPartition]bool),
 	}
 	for _, r := range c.Configs {
 		if r.Kind == controller.TopicConfig {
@@ -128,11 +146,16 @@ func (s *step) topic(t *controller.Topic) {
 }
 
 func (s *step) want(w missing) {
-	kind := w.into.settings.log
-	if s.missing[kind] == nil {
-		s.kinds = append(s.kinds, kind)
+	d := s.place(w.id)
+	if d == nil {
+		s.lost = append(s.lost, w.id)
+		return
 	}
-	s.missing[kind] = append(s.missing[kind], w)
+	k := kind{d, w.into.settings.log}
+	if s.missing[k] == nil {
+		s.kinds = append(s.kinds, k)
+	}
+	s.missing[k] = append(s.missing[k], w)
 }
 
 // settings reads a topic's configs, or takes those that are known if they have not changed.
@@ -148,7 +171,7 @@ func (s *step) settings(t *controller.Topic, old *hosted) *topic {
 }
 
 func (s *step) reconfigure(p *Partition, t *topic) {
-	p.log.SetConfig(t.log)
+	p.log().SetConfig(t.log)
 	p.configure(t)
 }
 
@@ -165,22 +188,39 @@ func (s *step) leaveTopic(id kafkaproto.TopicID) {
 	}
 }
 
-// open has the engine open the missing logs, all that share a config at once.
+// open has the engines open the missing logs, all that share a config at once. What a directory has not begun that fails
+// meanwhile is begun in another.
 func (s *step) open() {
-	for _, cfg := range s.kinds {
-		list := s.missing[cfg]
+	for i := 0; i < len(s.kinds); i++ {
+		k := s.kinds[i]
+		list := s.missing[k]
+		delete(s.missing, k)
 		ids := make([]kafkaproto.TopicPartition, len(list))
 		for i, w := range list {
 			ids[i] = w.id
 		}
-		logs, err := s.m.engine.CreateLogs(ids, cfg)
+		logs, err := k.dir.Engine.CreateLogs(ids, k.config)
 		if err != nil {
 			s.offline(ids, err)
-			s.m.later(ids, nil)
+			s.notOpened(list, k.dir)
 			continue
 		}
 		for i, w := range list {
-			w.into.partitions[w.id.Partition] = s.m.newPartition(w.id, logs[i], w.into.settings)
+			delete(s.m.lostLogs, w.id)
+			w.into.partitions[w.id.Partition] = s.m.newPartition(w.id, stored{logs[i], k.dir}, w.into.settings)
+		}
+	}
+}
+
+// notOpened sees to logs that a directory could not open: they are tried again there, or if it has failed in another one.
+func (s *step) notOpened(list []missing, d *Dir) {
+	failed := d.Failed() != nil
+	for _, w := range list {
+		if failed {
+			s.anew[w.id] = !d.holds(w.id)
+			s.want(w)
+		} else {
+			s.m.later(w.id, d)
 		}
 	}
 }
@@ -210,7 +250,7 @@ func (s *step) publish() {
 func (s *step) follow() {
 	for _, t := range s.topics {
 		for i, p := range s.changed[t.ID].partitions {
-			if p == nil {
+			if p == nil || s.retireFailed(p, t.Partitions[i]) {
 				continue
 			}
 			if part := t.Partitions[i]; part.Leader == s.m.nodeID {
@@ -233,7 +273,8 @@ func (s *step) delete() {
 		} else {
 			p.retire(kafkaproto.ErrUnknownTopicOrPartition, leaderHint{controller.NoLeader, kafkaproto.NoLeaderEpoch})
 		}
-		p.log.SetListener(nil)
+		p.log().SetListener(nil)
+		s.offlineIf(p.id, s.m.endMove(p))
 		if known || !s.all {
 			ids = append(ids, p.id)
 		}
@@ -241,26 +282,43 @@ func (s *step) delete() {
 	s.deleteLogs(ids)
 }
 
+// deleteLogs deletes logs wherever they are, unless that directory has failed: a later start puts what it has into quarantine.
 func (s *step) deleteLogs(ids []kafkaproto.TopicPartition) {
-	if len(ids) == 0 {
-		return
+	for _, d := range s.m.dirs {
+		here := slices.DeleteFunc(slices.Clone(ids), func(id kafkaproto.TopicPartition) bool { return !d.holds(id) })
+		if len(here) == 0 || d.Failed() != nil {
+			continue
+		}
+		if err := d.Engine.DeleteLogs(here...); err != nil {
+			s.offline(here, err)
+			if d.Failed() == nil {
+				s.m.deleteLater(here)
+			}
+		}
 	}
-	if err := s.m.engine.DeleteLogs(ids...); err != nil {
-		s.offline(ids, err)
-		s.m.later(nil, ids)
+	for _, id := range ids {
+		delete(s.m.lostLogs, id)
 	}
 }
 
 // quarantine puts aside the logs that a whole image gives this node no right to.
 func (s *step) quarantine() {
-	for _, id := range s.m.engine.Logs() {
-		if part, ok := s.next.Partition(id); ok && hosts(part, s.m.nodeID) {
+	for _, d := range s.m.dirs {
+		if d.Failed() != nil {
 			continue
 		}
-		if err := s.m.engine.Quarantine(id); err != nil {
-			s.offline([]kafkaproto.TopicPartition{id}, err)
-		} else if s.m.events.Quarantined != nil {
-			s.m.events.Quarantined(id)
+		for _, id := range d.Engine.Logs() {
+			if part, ok := s.next.Partition(id); !ok || !hosts(part, s.m.nodeID) {
+				s.putAside(d, id)
+			}
 		}
+	}
+}
+
+func (s *step) putAside(d *Dir, id kafkaproto.TopicPartition) {
+	if err := d.Engine.Quarantine(id); err != nil {
+		s.offline([]kafkaproto.TopicPartition{id}, err)
+	} else if s.m.events.Quarantined != nil {
+		s.m.events.Quarantined(id)
 	}
 }

@@ -195,7 +195,7 @@ func TestRetentionOfNothingKeepsNothingOld(t *testing.T) {
 		n.send(p, -1, batch("b")).waitOK()
 		n.clock.Advance(time.Minute)
 		n.must(n.engine.Retain())
-		if start := p.log.Ends().Start; start < 1 {
+		if start := p.log().Ends().Start; start < 1 {
 			t.Errorf("%s=0: starts at %d", key, start)
 		}
 	}
@@ -237,7 +237,7 @@ func TestPartitionItselfIsSmall(t *testing.T) {
 	for i := range kept {
 		var id kafkaproto.TopicPartition
 		binary.BigEndian.PutUint64(id.Topic[8:], uint64(i+1))
-		kept[i] = n.manager.newPartition(id, p.log, p.topic.Load())
+		kept[i] = n.manager.newPartition(id, *p.at.Load(), p.topic.Load())
 		kept[i].lead(decidedOf(part))
 	}
 	per := (heapInUse() - before) / count

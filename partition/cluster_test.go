@@ -169,7 +169,7 @@ func (n *clusterNode) start() {
 	n.outside.Unlock()
 	n.c.mu.Lock()
 	n.manager = NewManager(Options{
-		Env: e, NodeID: n.id, Engine: n.engine, Config: cfg, Quorum: n, Peers: link{n},
+		Env: e, NodeID: n.id, Dirs: []Dir{{Path: "data", Directory: n.dir, Engine: n.engine}}, Config: cfg, Quorum: n, Peers: link{n},
 		Events: Events{Offline: func(ids []kafkaproto.TopicPartition, err error) { t.Errorf("offline: %v: %v", ids, err) }},
 	})
 	n.manager.Apply(n.c.img, controller.Changes{All: true})
@@ -342,8 +342,8 @@ func (c *testCluster) content(node int32, id kafkaproto.TopicPartition, upTo kaf
 	c.t.Helper()
 	p := c.on(node, id)
 	var out []byte
-	for from := p.log.Ends().Start; from < upTo; {
-		read, err := p.log.Read(log.ReadRequest{From: from, UpTo: upTo, MaxBytes: 1 << 20, MinOneBatch: true})
+	for from := p.log().Ends().Start; from < upTo; {
+		read, err := p.log().Read(log.ReadRequest{From: from, UpTo: upTo, MaxBytes: 1 << 20, MinOneBatch: true})
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func (p *Partition) AppendRecords(r CoordinatorAppend) (base, next kafkaproto.Of
 	if err := p.admit(replication.AcksAll, r.Epoch); err != nil {
 		return kafkaproto.NoOffset, kafkaproto.NoOffset, err
 	}
-	done, err := p.log.Append(log.Append{
+	done, err := p.log().Append(log.Append{
 		Data: r.Records, Epoch: r.Epoch, LogAppendTime: t.logAppendTime, Now: kafkaproto.Timestamp(p.manager.now().UnixMilli()),
 		Origin: log.OriginCoordinator,
 		Done: func(err error) {
@@ -61,7 +61,7 @@ func (p *Partition) Committed(epoch kafkaproto.LeaderEpoch) (kafkaproto.Offset, 
 // LogEnds are the ends of the log, while this node leads in that epoch.
 func (p *Partition) LogEnds(epoch kafkaproto.LeaderEpoch) (log.Ends, error) {
 	v := p.look(epoch)
-	return p.log.Ends(), v.err
+	return p.log().Ends(), v.err
 }
 
 // ReadLog finds whole batches from an offset on, committed or not, up to what is written: what a coordinator is loaded
@@ -70,8 +70,8 @@ func (p *Partition) ReadLog(epoch kafkaproto.LeaderEpoch, from kafkaproto.Offset
 	if v := p.look(epoch); v.err != nil {
 		return nil, v.err
 	}
-	read, err := p.log.Read(log.ReadRequest{
-		From: from, UpTo: p.log.Ends().Written, MaxBytes: maxBytes, MinOneBatch: true, Cursor: cursor,
+	read, err := p.readLog(log.ReadRequest{
+		From: from, UpTo: p.log().Ends().Written, MaxBytes: maxBytes, MinOneBatch: true, Cursor: cursor,
 	})
 	if err != nil {
 		return nil, p.readError(err)

@@ -26,6 +26,7 @@ type suspects struct {
 
 	mu      sync.Mutex
 	waiting map[*Partition]kafkaproto.Offset
+	lost    []kafkaproto.TopicPartition // of directories that are offline
 	running bool
 	closed  bool
 	ended   sync.WaitGroup
@@ -47,18 +48,56 @@ func (s *suspects) add(p *Partition, at kafkaproto.Offset) {
 	if first, ok := s.waiting[p]; !ok || at < first {
 		s.waiting[p] = at
 	}
+	s.begin()
+}
+
+// begin sees to it that somebody runs. s.mu is held.
+func (s *suspects) begin() {
 	if !s.running {
 		s.running = true
 		s.ended.Go(s.run)
 	}
 }
 
+// lose has the controller elect others for replicas that are in a directory that is offline: all that it may and has not yet.
+func (s *suspects) lose(ids []kafkaproto.TopicPartition) {
+	if s.m.quorum == nil {
+		return
+	}
+	ids = s.m.replaceable(ids)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(ids) == 0 {
+		return
+	}
+	s.lost = append(s.lost, ids...)
+	s.begin()
+}
+
+// replaceable picks the partitions that count on this node, though another one could lead.
+func (m *Manager) replaceable(ids []kafkaproto.TopicPartition) (out []kafkaproto.TopicPartition) {
+	m.mu.RLock()
+	image := m.image
+	m.mu.RUnlock()
+	other := func(id int32) bool {
+		b, ok := image.Broker(id)
+		return ok && b.Active() && id != m.nodeID
+	}
+	for _, id := range ids {
+		if p, ok := image.Partition(id); ok && (p.Leader == m.nodeID || slices.Contains(p.ISR, m.nodeID)) &&
+			(slices.ContainsFunc(p.ISR, other) || slices.ContainsFunc(p.ELR, other)) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 func (s *suspects) run() {
 	for {
 		s.mu.Lock()
-		places := s.waiting
-		s.waiting = nil
-		if len(places) == 0 || s.closed {
+		places, lost := s.waiting, s.lost
+		s.waiting, s.lost = nil, nil
+		if len(places)+len(lost) == 0 || s.closed {
 			s.running = false
 			s.mu.Unlock()
 			return
@@ -73,6 +112,9 @@ func (s *suspects) run() {
 		if len(damaged) > 0 {
 			s.giveUp(damaged)
 		}
+		if len(lost) > 0 && s.ask(lost) != nil {
+			s.m.env.Clock.AfterFunc(s.m.replica.backoff, func() { s.lose(lost) })
+		}
 	}
 }
 
@@ -85,18 +127,15 @@ func (p *Partition) damagedAt(at kafkaproto.Offset) bool {
 	if !leads && !follows {
 		return false
 	}
-	if _, known := p.log.FirstHole(); known {
+	if _, known := p.log().FirstHole(); known {
 		return true
 	}
-	return errors.Is(p.log.CheckAt(at, checkedBytes), log.ErrCorrupt)
+	return errors.Is(p.log().CheckAt(at, checkedBytes), log.ErrCorrupt)
 }
 
 // giveUp has the controller elect others. Where nobody else is in sync this node goes on, and what is damaged can't be read.
 func (s *suspects) giveUp(ids []kafkaproto.TopicPartition) {
-	self, _ := s.m.broker(s.m.nodeID)
-	ctx, cancel := context.WithTimeout(s.m.ctx, s.m.replica.lag)
-	defer cancel()
-	_, err := s.m.quorum.Submit(ctx, controller.ReplicasDamaged{BrokerID: s.m.nodeID, BrokerEpoch: self.Epoch, Partitions: ids})
+	err := s.ask(ids)
 	if f := s.m.events.Damaged; f != nil {
 		f(ids, err)
 	}
@@ -107,6 +146,14 @@ func (s *suspects) giveUp(ids []kafkaproto.TopicPartition) {
 			}
 		})
 	}
+}
+
+func (s *suspects) ask(ids []kafkaproto.TopicPartition) error {
+	self, _ := s.m.broker(s.m.nodeID)
+	ctx, cancel := context.WithTimeout(s.m.ctx, s.m.replica.lag)
+	defer cancel()
+	_, err := s.m.quorum.Submit(ctx, controller.ReplicasDamaged{BrokerID: s.m.nodeID, BrokerEpoch: self.Epoch, Partitions: ids})
+	return err
 }
 
 // Suspect has the Manager see to a log whose records are damaged from an offset on, as the scrubber or a read has found. It may be

@@ -21,12 +21,12 @@ import (
 func untilWritten(t *testing.T, p *Partition, upTo kafkaproto.Offset) {
 	t.Helper()
 	fired := make(chan struct{}, 1)
-	for p.log.Ends().Written < upTo {
-		p.log.SetListener(func() {
+	for p.log().Ends().Written < upTo {
+		p.log().SetListener(func() {
 			p.logMoved()
 			signal(fired)
 		})
-		if p.log.Ends().Written >= upTo {
+		if p.log().Ends().Written >= upTo {
 			break
 		}
 		<-fired

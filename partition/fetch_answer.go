@@ -129,7 +129,7 @@ func (f *following) answer(p *kmsg.FetchResponseTopicPartition) (replication.Fet
 	}
 	if d := p.DivergingEpoch; d.Epoch >= 0 && d.EndOffset >= 0 {
 		a.Diverging = &replication.EpochEnd{Epoch: kafkaproto.LeaderEpoch(d.Epoch), End: kafkaproto.Offset(d.EndOffset)}
-		a.Mine.Epoch, a.Mine.End = f.p.log.EndOfEpoch(a.Diverging.Epoch)
+		a.Mine.Epoch, a.Mine.End = f.p.log().EndOfEpoch(a.Diverging.Epoch)
 		return a, nil
 	}
 	records, err := usable(p.RecordBatches, f.sent)
@@ -202,7 +202,7 @@ func (r *round) awaitFlushed(appends []taken, errs []error) {
 		if errs[i] != nil || !p.topic.Load().rules.Durable {
 			continue
 		}
-		for to := p.log.Ends().Written; p.log.Ends().Flushed < to && t.f.still() && r.m.engine.Failed() == nil; {
+		for to := p.log().Ends().Written; p.log().Ends().Flushed < to && t.f.still() && p.Dir().Failed() == nil; {
 			select {
 			case <-r.moved:
 			case <-timer.C():

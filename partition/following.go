@@ -74,16 +74,16 @@ func (f *following) moved(ends log.Ends) {
 // the replica has left the ISR (RegisterBroker.Clean, ReplicasDamaged), for whoever is in it must have all that was committed.
 func (f *following) begin() bool {
 	p := f.p
-	ends := p.log.Ends()
+	ends := p.log().Ends()
 	if ends.Next != ends.Written {
 		return false // logMoved will say more
 	}
-	if hole, ok := p.log.FirstHole(); ok {
+	if hole, ok := p.log().FirstHole(); ok {
 		if p.manager.inISR(p.id) {
 			p.manager.suspects.add(p, hole) // which ends this epoch
 			return false
 		}
-		if err := f.change(func() error { return p.log.Truncate(hole) }); err != nil {
+		if err := f.change(func() error { return p.truncate(hole) }); err != nil {
 			return false // the directory has failed, or the epoch is over
 		}
 	}
@@ -104,13 +104,13 @@ const leastBackoff = 20 * time.Millisecond
 
 // localLog is what a follower has to know of its log, which nobody else changes while it asks.
 func (p *Partition) localLog() replication.LocalLog {
-	ends := p.log.Ends()
+	ends := p.log().Ends()
 	if planted.Is(planted.FollowerTellsEarly) {
 		ends.Written, ends.Flushed = ends.Next, ends.Next
 	}
 	return replication.LocalLog{
 		Ends:  replication.Ends{Written: ends.Written, Flushed: min(ends.Flushed, ends.Written)},
-		Start: ends.Start, LastEpoch: p.log.LastRecordEpoch(),
+		Start: ends.Start, LastEpoch: p.log().LastRecordEpoch(),
 	}
 }
 
@@ -134,7 +134,7 @@ func (f *following) update(change func(*replication.Follower)) {
 	high := f.f.HighWatermark()
 	p.mu.Unlock()
 	if high != before {
-		p.log.NoteHighWatermark(high)
+		p.log().NoteHighWatermark(high)
 	}
 }
 
@@ -155,7 +155,7 @@ func (f *following) append(records []byte, written func(error)) error {
 	if !f.still() {
 		return errOver
 	}
-	_, err := p.log.Append(log.Append{Data: records, Follower: true, Origin: log.OriginReplication, Done: written})
+	_, err := p.log().Append(log.Append{Data: records, Follower: true, Origin: log.OriginReplication, Done: written})
 	return err
 }
 
@@ -170,10 +170,10 @@ func (f *following) advanceStart() {
 		to = f.f.LogStart()
 	}
 	p.mu.Unlock()
-	if to <= p.log.Ends().Start {
+	if to <= p.log().Ends().Start {
 		return
 	}
-	if err := f.change(func() error { return p.log.AdvanceStart(to) }); err != nil {
+	if err := f.change(func() error { return p.log().AdvanceStart(to) }); err != nil {
 		return // it is tried again with the next answer
 	}
 	local := p.localLog()
@@ -193,18 +193,18 @@ func (f *following) change(do func() error) error {
 // cut carries out DoTruncate and DoReset.
 func (f *following) cut(now time.Time, a replication.Action) {
 	p := f.p
-	if a.Do == replication.DoReset && a.To < p.log.Ends().Start {
+	if a.Do == replication.DoReset && a.To < p.log().Ends().Start {
 		p.manager.beginAnew(f, a.To)
 		return
 	}
 	err := f.change(func() error {
 		if a.Do == replication.DoTruncate {
-			return p.log.Truncate(a.To)
+			return p.truncate(a.To)
 		}
-		if err := p.log.Truncate(p.log.Ends().Start); err != nil {
+		if err := p.truncate(p.log().Ends().Start); err != nil {
 			return err
 		}
-		return p.log.AdvanceStart(a.To)
+		return p.log().AdvanceStart(a.To)
 	})
 	if err != nil {
 		f.failed(now)
@@ -225,23 +225,27 @@ func (m *Manager) beginAnew(f *following, at kafkaproto.Offset) {
 		return
 	}
 	f.p.retire(notLeader, f.holder)
-	f.p.log.SetListener(nil)
+	f.p.log().SetListener(nil)
 	ids := []kafkaproto.TopicPartition{f.p.id}
-	err := m.engine.DeleteLogs(ids...)
+	if err := m.endMove(f.p); err != nil && m.events.Offline != nil {
+		m.events.Offline(ids, err)
+	}
+	d := f.p.Dir()
+	err := d.Engine.DeleteLogs(ids...)
 	anew := &hosted{settings: h.settings, partitions: append([]*Partition(nil), h.partitions...)}
 	anew.partitions[n] = nil
 	s := newStep(m, m.image, controller.Changes{})
-	s.changed[f.p.id.Topic] = anew
+	s.changed[f.p.id.Topic], s.anew[f.p.id] = anew, true
 	if err == nil {
 		s.want(missing{f.p.id, anew})
 		s.open()
 		if p := anew.partitions[n]; p != nil && at > 0 {
-			err = p.log.AdvanceStart(at)
+			err = p.log().AdvanceStart(at)
 		}
 	}
 	if err != nil {
 		s.offline(ids, err)
-		m.later(ids, nil)
+		m.later(f.p.id, d)
 	}
 	if t, ok := m.image.TopicByID(f.p.id.Topic); ok {
 		s.topics = append(s.topics, t)

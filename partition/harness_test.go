@@ -21,10 +21,12 @@ type testNode struct {
 	faults *env.FaultFS
 	clock  *env.FakeClock
 	policy string
+	quiet  atomic.Bool // logs may be offline
+	paths  []string    // of the data directories; the first is data
 
 	verifier *fakeVerifier // nil for none
 
-	dir     *log.Directory
+	dirs    []Dir
 	engine  *log.Engine
 	manager *Manager
 	img     *controller.Image
@@ -51,14 +53,24 @@ func (n *testNode) open() {
 	e := env.Env{Clock: n.clock, Rand: env.System().Rand, FS: n.faults}
 	cfg, _, err := config.Load(config.Sources{Set: []string{"log.flush.policy=" + n.policy}})
 	n.must(err)
-	n.dir, err = log.OpenDirectory(e, "data", 1)
-	n.must(err)
-	n.engine, err = log.Open(log.Options{Directory: n.dir, Env: e, FlushPolicy: flushPolicy(cfg), FileBytes: 4 << 20})
-	n.must(err)
-	o := Options{Env: e, NodeID: 1, Engine: n.engine, Config: cfg, Events: Events{
+	n.dirs = nil
+	for _, path := range append([]string{"data"}, n.paths...) {
+		d := Dir{Path: path}
+		d.Directory, err = log.OpenDirectory(e, path, 1)
+		n.must(err)
+		d.Engine, err = log.Open(log.Options{Directory: d.Directory, Env: e, FlushPolicy: flushPolicy(cfg), FileBytes: 4 << 20})
+		n.must(err)
+		n.dirs = append(n.dirs, d)
+	}
+	n.engine = n.dirs[0].Engine
+	o := Options{Env: e, NodeID: 1, Dirs: n.dirs, Config: cfg, Events: Events{
 		Quarantined: func(id kafkaproto.TopicPartition) { n.strange = append(n.strange, id) },
-		Offline:     func(ids []kafkaproto.TopicPartition, err error) { n.t.Errorf("offline: %v: %v", ids, err) },
-		BadConfig:   func(topic string, err error) { n.t.Errorf("config of %s: %v", topic, err) },
+		Offline: func(ids []kafkaproto.TopicPartition, err error) {
+			if !n.quiet.Load() {
+				n.t.Errorf("offline: %v: %v", ids, err)
+			}
+		},
+		BadConfig: func(topic string, err error) { n.t.Errorf("config of %s: %v", topic, err) },
 	}}
 	if n.verifier != nil {
 		o.Verifier = n.verifier
@@ -72,8 +84,10 @@ func (n *testNode) close() {
 		return
 	}
 	n.manager.Close()
-	_ = n.engine.Close()
-	_ = n.dir.Close()
+	for _, d := range n.dirs {
+		_ = d.Engine.Close()
+		_ = d.Directory.Close()
+	}
 	n.engine = nil
 }
 

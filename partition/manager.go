@@ -15,12 +15,16 @@ import (
 	"github.com/streambus/streambus/log"
 )
 
-// Options is what a Manager is made of. Env, Engine and Config are required.
+// Options is what a Manager is made of. Env, Dirs and Config are required.
 type Options struct {
 	Env    env.Env
 	NodeID int32
-	Engine *log.Engine
-	Config *config.Config // defaults of topics, and the flush policy the engine was opened with
+	// Dirs are the data directories, at least one of which is open.
+	Dirs []Dir
+	// Lost says that a directory with replicas is gone. Replicas that are in none then are made anew, but not where nobody else
+	// may have what they had.
+	Lost   bool
+	Config *config.Config // defaults of topics, and the flush policy the engines were opened with
 	Events Events
 	// Verifier asks transaction coordinators. Without one, the first batch of each transaction is INVALID_TXN_STATE.
 	Verifier Verifier
@@ -42,6 +46,8 @@ type Events struct {
 	// Damaged: records of these logs, which this node leads, are damaged, and the controller was asked to let others lead; err
 	// says why it did not hear of it.
 	Damaged func(ids []kafkaproto.TopicPartition, err error)
+	// Moved: the replica is in another directory now.
+	Moved func(id kafkaproto.TopicPartition, to string)
 	// BadConfig: a topic's configs can't be read, so the broker's defaults hold for it.
 	BadConfig func(topic string, err error)
 }
@@ -50,7 +56,8 @@ type Events struct {
 type Manager struct {
 	env       env.Env
 	nodeID    int32
-	engine    *log.Engine
+	dirs      []*Dir
+	lost      bool
 	config    *config.Config
 	policy    log.FlushPolicy
 	events    Events
@@ -64,15 +71,21 @@ type Manager struct {
 	proposals proposals
 	fetchers  fetchers
 	suspects  suspects
+	movers    movers
 	incoming  throttle        // what throttled replicas here fetch
 	outgoing  throttle        // what is read from here for throttled replicas
+	moving    throttle        // what is copied between directories
 	ctx       context.Context // until Close
 	end       context.CancelFunc
 
 	applying sync.Mutex // one Apply at a time; taken first
-	closed   bool       // guarded by applying
+	closed   bool       // guarded by applying, as are the next six
+	applied  bool       // there was an image before
 	undone   undone
-	judging  env.Timer // nil without a quorum
+	lostLogs map[kafkaproto.TopicPartition]bool // of replicas that can't be served
+	wanted   map[wanted]*Dir                    // where replicas are to be made that are not here yet
+	shadows  map[kafkaproto.TopicPartition]*Dir // where there is a log of that name that does not count: a copy being made, or what was left of one that has moved
+	judging  env.Timer                          // nil without a quorum
 
 	mu     sync.RWMutex // guards what Partition looks at; nothing is called with it held
 	image  *controller.Image
@@ -88,14 +101,18 @@ type hosted struct {
 // NewManager makes a Manager without partitions: Apply brings them.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		env: o.Env, nodeID: o.NodeID, engine: o.Engine, config: o.Config, policy: flushPolicy(o.Config),
+		env: o.Env, nodeID: o.NodeID, lost: o.Lost, config: o.Config, policy: flushPolicy(o.Config),
 		events: o.Events, verifier: o.Verifier, started: o.Env.Clock.Now(),
 		image: controller.NewImage(), topics: make(map[kafkaproto.TopicID]*hosted),
+		wanted: make(map[wanted]*Dir), lostLogs: make(map[kafkaproto.TopicPartition]bool), shadows: make(map[kafkaproto.TopicPartition]*Dir),
+	}
+	for _, d := range o.Dirs {
+		m.dirs = append(m.dirs, &d)
 	}
 	m.deadlines.clock, m.deadlines.elapsed = o.Env.Clock, m.elapsed
 	m.quorum, m.peers, m.lease, m.replica = o.Quorum, o.Peers, o.Lease, readReplicaSettings(o.Config)
 	m.ctx, m.end = context.WithCancel(context.Background())
-	m.proposals.m, m.fetchers.m, m.suspects.m = m, m, m
+	m.proposals.m, m.fetchers.m, m.suspects.m, m.movers.m = m, m, m, m
 	m.setThrottles()
 	if m.quorum != nil {
 		m.applying.Lock()
@@ -107,7 +124,7 @@ func NewManager(o Options) *Manager {
 
 // Partition finds a partition of which this node has a replica; whether it leads it is checked by what is asked of it.
 // Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION (no such partition), NOT_LEADER_OR_FOLLOWER (on other nodes),
-// KAFKA_STORAGE_ERROR (its log could not be opened).
+// KAFKA_STORAGE_ERROR (its log could not be opened, and nobody else leads).
 func (m *Manager) Partition(id kafkaproto.TopicPartition) (*Partition, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -128,7 +145,7 @@ func (m *Manager) absent(id kafkaproto.TopicPartition) error {
 	switch {
 	case !ok:
 		return kafkaproto.ErrUnknownTopicOrPartition
-	case hosts(part, m.nodeID):
+	case hosts(part, m.nodeID) && (part.Leader == m.nodeID || part.Leader == controller.NoLeader):
 		return kafkaproto.ErrKafkaStorageError
 	default:
 		return kafkaproto.ErrNotLeaderOrFollower
@@ -164,12 +181,13 @@ func (m *Manager) unordered() []*Partition {
 }
 
 // Close ends serving: those who wait are told that this node leads no more, and images are no longer followed. The
-// engine is not closed.
+// engines are not closed.
 func (m *Manager) Close() {
 	m.end()
 	m.fetchers.close()
 	m.proposals.close()
 	m.suspects.close()
+	m.movers.close()
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.closed = true

@@ -51,25 +51,25 @@ func (p *Partition) ListOffset(r ListRequest) (ListResult, error) {
 	switch r.Timestamp {
 	case LatestTimestamp:
 		if r.Replica {
-			return ListResult{Offset: p.log.Ends().Written, Timestamp: kafkaproto.NoTimestamp, LeaderEpoch: v.holder.epoch}, nil
+			return ListResult{Offset: p.log().Ends().Written, Timestamp: kafkaproto.NoTimestamp, LeaderEpoch: v.holder.epoch}, nil
 		}
 		if !v.caughtUp {
 			return noListResult, offsetNotAvailable
 		}
 		return ListResult{Offset: bound, Timestamp: kafkaproto.NoTimestamp, LeaderEpoch: v.holder.epoch}, nil
 	case EarliestTimestamp, EarliestLocalTimestamp:
-		start := p.log.Ends().Start
+		start := p.log().Ends().Start
 		return ListResult{Offset: start, Timestamp: kafkaproto.NoTimestamp, LeaderEpoch: p.epochAt(start)}, nil
 	case LatestTieredTimestamp, EarliestPendingUploadTimestamp:
 		return noListResult, nil // nothing is tiered
 	case MaxTimestamp:
-		at, ok, err := p.log.FindMaxTimestamp(bound)
+		at, ok, err := p.log().FindMaxTimestamp(bound)
 		return p.found(v, at, ok, err)
 	default:
 		if r.Timestamp < 0 {
 			return noListResult, kafkaproto.ErrInvalidRequest.With("timestamp %d has no meaning", r.Timestamp)
 		}
-		at, ok, err := p.log.FindTimestamp(kafkaproto.Timestamp(r.Timestamp), bound)
+		at, ok, err := p.log().FindTimestamp(kafkaproto.Timestamp(r.Timestamp), bound)
 		return p.found(v, at, ok, err)
 	}
 }
@@ -93,15 +93,15 @@ var offsetNotAvailable error = kafkaproto.ErrOffsetNotAvailable
 
 // epochAt is the leader epoch that an offset was, or would be, written in; -1 if the log doesn't know.
 func (p *Partition) epochAt(o kafkaproto.Offset) kafkaproto.LeaderEpoch {
-	latest, start := p.log.LatestEpoch()
+	latest, start := p.log().LatestEpoch()
 	if latest < 0 || o >= start {
 		return latest
 	}
 	first := sort.Search(int(latest), func(e int) bool {
-		_, end := p.log.EndOfEpoch(kafkaproto.LeaderEpoch(e))
+		_, end := p.log().EndOfEpoch(kafkaproto.LeaderEpoch(e))
 		return end > o
 	})
-	epoch, end := p.log.EndOfEpoch(kafkaproto.LeaderEpoch(first))
+	epoch, end := p.log().EndOfEpoch(kafkaproto.LeaderEpoch(first))
 	if end <= o {
 		return kafkaproto.NoLeaderEpoch
 	}
@@ -122,10 +122,10 @@ var noEpochEnd = replication.EpochEnd{Epoch: kafkaproto.NoLeaderEpoch, End: kafk
 
 // endOfEpoch knows nothing of epochs that this log has not seen (KIP-320).
 func (p *Partition) endOfEpoch(asked kafkaproto.LeaderEpoch) replication.EpochEnd {
-	if latest, _ := p.log.LatestEpoch(); asked < 0 || asked > latest {
+	if latest, _ := p.log().LatestEpoch(); asked < 0 || asked > latest {
 		return noEpochEnd
 	}
-	epoch, end := p.log.EndOfEpoch(asked)
+	epoch, end := p.log().EndOfEpoch(asked)
 	return replication.EpochEnd{Epoch: epoch, End: end}
 }
 
@@ -146,10 +146,12 @@ func (p *Partition) DeleteRecords(upTo kafkaproto.Offset) (kafkaproto.Offset, er
 	if upTo < 0 || upTo > v.high {
 		return kafkaproto.NoOffset, kafkaproto.ErrOffsetOutOfRange.With("offset %d is beyond the high watermark %d", upTo, v.high)
 	}
-	if upTo > p.log.Ends().Start {
-		if err := p.log.AdvanceStart(upTo); err != nil {
+	p.role.RLock() // the log is not another one meanwhile
+	defer p.role.RUnlock()
+	if upTo > p.log().Ends().Start {
+		if err := p.log().AdvanceStart(upTo); err != nil {
 			return kafkaproto.NoOffset, p.readError(err)
 		}
 	}
-	return p.log.Ends().Start, nil
+	return p.log().Ends().Start, nil
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
-	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
 )
 
@@ -23,7 +22,7 @@ import (
 type Partition struct {
 	id      kafkaproto.TopicPartition
 	manager *Manager
-	log     *log.Log
+	at      atomic.Pointer[stored]
 	topic   atomic.Pointer[topic]
 
 	txnMu sync.Mutex
@@ -38,6 +37,7 @@ type Partition struct {
 	leading bool       // in the leader's epoch, though the directory may have failed
 	insync  *inSync    // nil where there are no other replicas
 	follows *following // nil unless another node is followed
+	move    *move      // nil unless the partition is on its way to another directory
 	// remembered is the last high watermark that was known, while this node neither leads nor follows.
 	remembered kafkaproto.Offset
 	written    kafkaproto.Offset // end of the log as last seen
@@ -79,11 +79,11 @@ func (p *Partition) lead(a replication.Decided) {
 	}
 	self := p.manager.nodeID
 	p.role.Lock()
-	ends := p.log.Ends()
-	if latest, _ := p.log.LatestEpoch(); latest < a.Epoch {
-		p.log.AssignEpoch(a.Epoch, ends.Next)
+	ends := p.log().Ends()
+	if latest, _ := p.log().LatestEpoch(); latest < a.Epoch {
+		p.log().AssignEpoch(a.Epoch, ends.Next)
 	}
-	failed := p.manager.engine.Failed()
+	failed := p.Dir().Failed()
 	p.mu.Lock()
 	known := p.high()
 	old := p.leave()
@@ -93,9 +93,7 @@ func (p *Partition) lead(a replication.Decided) {
 		Own: replication.Ends{Written: ends.Written, Flushed: ends.Flushed}, Next: ends.Next,
 		LogStart: ends.Start, KnownHighWatermark: known,
 	}), true, ends.Written
-	if p.gone = nil; failed != nil {
-		p.gone = storageError(failed)
-	}
+	p.gone = failed
 	p.holder, p.start = leaderHint{self, a.Epoch}, ends.Start
 	news := p.collect(true, true)
 	p.mu.Unlock()
@@ -164,16 +162,19 @@ func (p *Partition) configure(t *topic) {
 
 // logMoved is the engine's callback: the log was written, flushed, cut at its start, or has failed.
 func (p *Partition) logMoved() {
-	ends, failed := p.log.Ends(), p.manager.engine.Failed()
+	ends, failed := p.log().Ends(), p.Dir().Failed()
 	p.mu.Lock()
 	moved, grown := false, ends.Written > p.written
 	p.written = ends.Written
+	if p.move != nil {
+		signalOne(p.move.moved)
+	}
 	if p.follows != nil {
 		p.follows.moved(ends)
 	}
 	if p.gone == nil {
 		if failed != nil {
-			p.gone, moved = storageError(failed), true
+			p.gone, moved = failed, true
 		} else {
 			moved = p.leader.Report(p.manager.nodeID, replication.Ends{Written: ends.Written, Flushed: ends.Flushed})
 		}
@@ -208,7 +209,7 @@ func (p *Partition) collect(moved, grown bool) news {
 // tell answers and fires. No lock is held.
 func (n news) tell() {
 	if n.moved {
-		n.p.log.NoteHighWatermark(n.high)
+		n.p.log().NoteHighWatermark(n.high)
 	}
 	n.answered.finish()
 	for _, w := range n.wake {

@@ -11,11 +11,8 @@ func (p *Partition) Producers() ([]log.ProducerState, error) {
 	if v := p.look(kafkaproto.NoLeaderEpoch); v.err != nil {
 		return nil, v.err
 	}
-	return p.log.Producers(), nil
+	return p.log().Producers(), nil
 }
 
-// Failed is nil, or why the data directory serves nothing any more (KAFKA_STORAGE_ERROR).
-func (m *Manager) Failed() error { return m.engine.Failed() }
-
 // Size is how many bytes the partition takes; finding it reads the index.
-func (p *Partition) Size() int64 { return p.log.Size() }
+func (p *Partition) Size() int64 { return p.log().Size() }

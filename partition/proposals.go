@@ -147,6 +147,7 @@ func (m *Manager) judgeLater() {
 		m.applying.Lock()
 		defer m.applying.Unlock()
 		if !m.closed {
+			m.retell()
 			m.judgeLater()
 		}
 	})

@@ -68,7 +68,7 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 			p.manager.suspects.add(p, r.Offset)
 		}
 	}
-	ends := p.log.Ends()
+	ends := p.log().Ends()
 	if res.Diverging, res.Err = p.position(&r, ends); res.Err != nil {
 		return res
 	}
@@ -111,7 +111,7 @@ func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadR
 		res.Read = &log.Read{Next: r.Offset}
 		return
 	}
-	read, err := p.log.Read(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
+	read, err := p.readLog(log.ReadRequest{From: r.Offset, UpTo: bound, MaxBytes: r.MaxBytes, MinOneBatch: r.MinOneBatch, Cursor: r.Cursor})
 	if err != nil {
 		if errors.Is(err, log.ErrCorrupt) {
 			p.manager.suspects.add(p, r.Offset)
@@ -121,9 +121,20 @@ func (p *Partition) readUpTo(r *ReadRequest, bound kafkaproto.Offset, res *ReadR
 	}
 	res.Read = read
 	if r.ReadCommitted && r.ReplicaID < 0 && read.Bytes > 0 {
-		if res.Aborted, err = p.log.Aborted(r.Offset, read.Next); err != nil {
+		if res.Aborted, err = p.log().Aborted(r.Offset, read.Next); err != nil {
 			read.Release() // without the list the reader would take aborted records for committed ones
 			res.Read, res.Err = nil, p.readError(err)
+		}
+	}
+}
+
+// readLog reads from the log, and where it has moved to another directory meanwhile from that.
+func (p *Partition) readLog(r log.ReadRequest) (*log.Read, error) {
+	for {
+		l := p.log()
+		read, err := l.Read(r)
+		if err == nil || p.log() == l {
+			return read, err
 		}
 	}
 }
@@ -140,7 +151,7 @@ func (p *Partition) Available(offset kafkaproto.Offset, committed bool) int {
 			return 0
 		}
 	}
-	read, err := p.log.Read(log.ReadRequest{From: offset, UpTo: bound, MaxBytes: math.MaxInt32, MinOneBatch: true})
+	read, err := p.readLog(log.ReadRequest{From: offset, UpTo: bound, MaxBytes: math.MaxInt32, MinOneBatch: true})
 	if err != nil {
 		return 0
 	}
@@ -150,7 +161,7 @@ func (p *Partition) Available(offset kafkaproto.Offset, committed bool) int {
 
 // lastStable is the last stable offset that belongs to a high watermark.
 func (p *Partition) lastStable(high kafkaproto.Offset) kafkaproto.Offset {
-	return min(p.log.LastStable(high), high)
+	return min(p.log().LastStable(high), high)
 }
 
 // position checks where the reader wants to go on. A replica that has more than this log is told where the two part, not

@@ -40,7 +40,7 @@ func TestAcksAllWaitsForEveryMemberOfTheISR(t *testing.T) {
 					t.Fatalf("offset %d at %d", i, at)
 				}
 				for node := int32(2); node <= 3; node++ {
-					ends := c.on(node, id).log.Ends()
+					ends := c.on(node, id).log().Ends()
 					if ends.Written <= kafkaproto.Offset(i) || policy == "always" && ends.Flushed <= kafkaproto.Offset(i) {
 						t.Fatalf("acknowledged %d with node %d at %+v", i, node, ends)
 					}
@@ -119,7 +119,7 @@ func TestAFollowerBehindTheLeadersStartBeginsThere(t *testing.T) {
 	c.inSync(id, 3)
 	c.mustProduce(id, "b")
 	for node := int32(2); node <= 3; node++ {
-		eventually(t, "log start", func() bool { return c.on(node, id).log.Ends().Start == 8 })
+		eventually(t, "log start", func() bool { return c.on(node, id).log().Ends().Start == 8 })
 	}
 	c.equal(id)
 }
@@ -133,20 +133,20 @@ func TestAFollowerGoesBelowItsOwnStartWhenTheLeaderHasLostAll(t *testing.T) {
 	c.equal(id)
 	c.nodes[2].crash(true)
 	p := c.on(3, id)
-	if err := p.log.AdvanceStart(5); err != nil { // as a retention that the others have not seen
+	if err := p.log().AdvanceStart(5); err != nil { // as a retention that the others have not seen
 		t.Fatal(err)
 	}
 	c.nodes[1].crash(true)
 	// Node 3 alone is left; then it goes, and node 1 is back as the only one, from further down.
 	eventually(t, "node 3 leads", func() bool { return c.state(id).Leader == 3 })
-	if got := p.log.Ends().Start; got != 5 {
+	if got := p.log().Ends().Start; got != 5 {
 		t.Fatalf("starts at %d", got)
 	}
 	f := &following{p: p, holder: leaderHint{1, c.state(id).LeaderEpoch + 1}}
 	p.become(notLeader, f.holder, f)
 	c.nodes[3].manager.beginAnew(f, 2)
 	anew := c.on(3, id)
-	if ends := anew.log.Ends(); anew == p || ends.Start != 2 || ends.Next != 2 {
+	if ends := anew.log().Ends(); anew == p || ends.Start != 2 || ends.Next != 2 {
 		t.Fatalf("ends %+v, another partition: %v", ends, anew != p)
 	}
 	c.mustProduce(id, "anew")

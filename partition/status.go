@@ -3,7 +3,6 @@ package partition
 import (
 	"github.com/streambus/streambus/controller"
 	"github.com/streambus/streambus/kafkaproto"
-	"github.com/streambus/streambus/log"
 )
 
 // Status is a partition at one moment, for metrics and admin requests.
@@ -24,21 +23,22 @@ type Status struct {
 // Status says where the partition stands.
 func (p *Partition) Status() Status {
 	v := p.look(kafkaproto.NoLeaderEpoch)
-	ends := p.log.Ends()
+	ends := p.log().Ends()
 	return Status{
 		HighWatermark: v.high, LastStable: p.lastStable(v.high), Start: ends.Start, End: ends.Next,
 		Written: ends.Written, Flushed: ends.Flushed, Leader: v.holder.id, LeaderEpoch: v.holder.epoch,
-		Leading: v.err == nil, Size: p.log.Size(), Err: v.err,
+		Leading: v.err == nil, Size: p.log().Size(), Err: v.err,
 	}
 }
 
 // newPartition makes a partition over its log, led by nobody yet.
-func (m *Manager) newPartition(id kafkaproto.TopicPartition, l *log.Log, t *topic) *Partition {
+func (m *Manager) newPartition(id kafkaproto.TopicPartition, at stored, t *topic) *Partition {
 	p := &Partition{
-		id: id, manager: m, log: l, gone: notLeader, start: l.Ends().Start, remembered: l.HighWatermark(),
+		id: id, manager: m, gone: notLeader, start: at.log.Ends().Start, remembered: at.log.HighWatermark(),
 		holder: leaderHint{controller.NoLeader, kafkaproto.NoLeaderEpoch},
 	}
+	p.at.Store(&at)
 	p.topic.Store(t)
-	l.SetListener(p.logMoved)
+	at.log.SetListener(p.logMoved)
 	return p
 }

@@ -83,6 +83,7 @@ func (m *Manager) setThrottles() {
 	now := m.now()
 	m.incoming.set(throttleRate(m.config, "follower.replication.throttled.rate"), now)
 	m.outgoing.set(throttleRate(m.config, "leader.replication.throttled.rate"), now)
+	m.moving.set(throttleRate(m.config, "replica.alter.log.dirs.io.max.bytes.per.second"), now)
 }
 
 // replicaNames are the replicas that a list of partition:broker pairs names, or all.

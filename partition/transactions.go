@@ -68,7 +68,7 @@ func (p *Partition) txnState(id kafkaproto.ProducerID, epoch kafkaproto.Producer
 	if u := p.txns[id]; u != nil && u.epoch == epoch {
 		return TxnVerifying
 	}
-	if p.log.TransactionOpen(id, epoch) {
+	if p.log().TransactionOpen(id, epoch) {
 		return TxnOpen
 	}
 	return TxnUnknown

@@ -83,7 +83,7 @@ func (n *node) open() {
 	n.must(err)
 	n.engine, err = log.Open(log.Options{Directory: n.dir, Env: n.env(), FlushPolicy: log.FlushAlways, FileBytes: size})
 	n.must(err)
-	n.manager = partition.NewManager(partition.Options{Env: n.env(), NodeID: 1, Engine: n.engine, Config: cfg})
+	n.manager = partition.NewManager(partition.Options{Env: n.env(), NodeID: 1, Dirs: []partition.Dir{{Path: dir, Directory: n.dir, Engine: n.engine}}, Config: cfg})
 	o := n.options
 	o.Env, o.NodeID, o.Topic, o.Partitions = n.env(), 1, topicName, n.manager
 	o.Logger = slog.New(slog.NewTextHandler(testLog{n.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))

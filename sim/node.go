@@ -167,7 +167,7 @@ func (l *life) open(d *disk) (err error) {
 	}
 	l.fetches = newFetchServer(l)
 	l.manager = partition.NewManager(partition.Options{
-		Env: e, NodeID: l.n.id, Engine: engine, Config: s.plan.config, Quorum: l, Peers: peers{l}, Lease: func() time.Time { return *l.lease.Load() },
+		Env: e, NodeID: l.n.id, Dirs: []partition.Dir{{Path: "data", Directory: l.dir, Engine: engine}}, Config: s.plan.config, Quorum: l, Peers: peers{l}, Lease: func() time.Time { return *l.lease.Load() },
 		Events: partition.Events{Offline: func(ids []kafkaproto.TopicPartition, err error) { s.note(l.n.name(), "offline: %v: %v", ids, err) }},
 	})
 	l.host = shard.NewHost(shard.Options{

@@ -63,6 +63,9 @@ func (m *Metrics) PartitionEvents() partition.Events {
 		Damaged: func(ids []kafkaproto.TopicPartition, err error) {
 			l.Error("records of this broker's replicas are damaged: they leave the ISR and are fetched anew from others", "count", len(ids), "first", ids[0].String(), "error", err)
 		},
+		Moved: func(id kafkaproto.TopicPartition, to string) {
+			l.Info("a replica has moved to another directory", "log", id.String(), "dir", to)
+		},
 		BadConfig: func(topic string, err error) {
 			l.Error("topic's configs can't be read: the broker's defaults hold", "topic", topic, "error", err)
 		},

@@ -48,6 +48,7 @@ func (m *Metrics) Handler() http.Handler {
 type Source struct {
 	Engine     func() log.Stats
 	Partitions func() int
+	Offline    func() int // data directories of which nothing is served
 	Controller func() (id, epoch int32, ok bool)
 	// Groups counts the groups by state; nil while that can't be told.
 	Groups func() map[string]int
@@ -59,6 +60,8 @@ func (m *Metrics) Watch(s Source) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 	}
 	gauge("streambus_partitions", "Partitions with a replica on this node.", func() float64 { return float64(s.Partitions()) })
+	gauge("streambus_offline_directories", "Data directories of this node of which nothing is served: they have failed, or could not be opened.",
+		func() float64 { return float64(s.Offline()) })
 	gauge("streambus_active_controller", "1 if this cluster's controller is known, with its epoch in streambus_controller_epoch.",
 		func() float64 { _, _, ok := s.Controller(); return bit(ok) })
 	gauge("streambus_controller_epoch", "Epoch of the active controller.",

@@ -28,6 +28,7 @@ func scrape(t *testing.T, m *Metrics) string {
 func TestEventsShowInAScrape(t *testing.T) {
 	m := New(slog.New(slog.DiscardHandler))
 	m.Watch(Source{
+		Offline:    func() int { return 1 },
 		Engine:     func() log.Stats { return log.Stats{Logs: 7, Syncs: 3, Full: true} },
 		Partitions: func() int { return 5 },
 		Controller: func() (int32, int32, bool) { return 1, 4, true },

@@ -23,6 +23,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.utils.AppInfoParser;
@@ -163,6 +164,8 @@ public final class Driver {
                 return none();
             case "delete_records":
                 return deleteRecords(r);
+            case "move_replicas":
+                return moveReplicas(r);
             case "list_groups":
                 return one("groups", Calls.listGroups(admin()));
             case "describe_group":
@@ -332,5 +335,14 @@ public final class Driver {
             low.put("" + e.getKey().partition(), wait(e.getValue()).lowWatermark());
         }
         return one("low", low);
+    }
+
+    private Map<String, Object> moveReplicas(Request r) throws Exception {
+        Map<TopicPartitionReplica, String> wanted = new HashMap<>();
+        for (int p = 0; p < r.number("partitions"); p++) {
+            wanted.put(new TopicPartitionReplica(r.text("topic"), p, (int) r.number("broker")), r.text("to"));
+        }
+        wait(admin().alterReplicaLogDirs(wanted).all());
+        return none();
     }
 }
