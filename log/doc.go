@@ -6,6 +6,7 @@
 // It never asks who leads, never decides what is committed, opens no socket and reads no configuration: partition drives
 // it, node maps configuration to Options. Pebble holds a pure function of the sealed files, so it may be lost.
 //
-// Read engine.go first, then append.go and wal_writer.go (the way in), read.go (the way out), recover.go (the way back).
+// Read engine.go first, then append.go and wal_writer.go (the way in), read.go (the way out), recover.go (the way back), compact.go
+// and clean.go (what becomes of old files).
 // The formats on disk stand in docs/format.
 package log
