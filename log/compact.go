@@ -60,7 +60,7 @@ func (c *compactor) run() {
 		}
 		if c.e.Failed() == nil && !c.e.full.Load() {
 			c.tell("compact", c.rounds(c.round))
-			if now := c.e.env.Clock.Now(); now.Sub(c.cleaned) >= c.e.opts.CleanInterval {
+			if now := c.e.env.Clock.Now(); now.Sub(c.cleaned) >= c.e.cleanInterval() {
 				c.cleaned = now
 				c.tell("compact by key", c.rounds(c.cleanRound))
 			}
@@ -435,6 +435,9 @@ func (c *compactor) pace(n int64) error {
 		return nil
 	}
 	rate := float64(c.e.opts.CompactBytesPerSecond) * min(1+float64(c.backlog.Load())/(1<<30), maxBacklogSpeed)
+	if limit := c.e.tuned.cleanRate.Load(); c.byKey && limit > 0 {
+		rate = float64(limit)
+	}
 	d := time.Duration(float64(c.owed) / rate * float64(time.Second))
 	if c.owed = 0; d <= 0 {
 		return nil
