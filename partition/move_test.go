@@ -131,7 +131,10 @@ func TestACopyFollowsTruncations(t *testing.T) {
 	p.role.RUnlock()
 	n.send(p, 1, batch("b", "b")).waitOK()
 	n.manager.moving.set(math.MaxInt64, n.clock.Now())
-	n.clock.Advance(2 * time.Second)
+	eventually(t, "the copy to go on", func() bool {
+		n.clock.Advance(2 * time.Second) // it may only now begin to wait
+		return p.moving() == nil
+	})
 	n.inOne(p, "other")
 	got := n.all(p)
 	if len(got) != 12 || got[9] != "9=a" || got[10] != "10=b" || got[11] != "11=b" {
