@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -131,13 +128,7 @@ func TestOfEachKeyTheLastRecordStays(t *testing.T) {
 		t.Errorf("%d records for %d keys, %d of them tombstones", records, len(values), tombstones)
 	}
 	for _, lost := range []bool{false, true} {
-		clone := w.on(w.mem.CrashClone(vfs.CrashCloneCfg{}))
-		if lost {
-			if err := clone.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		again, _ := clone.open(compacting).Log(l.id)
+		again, _ := w.crashed(lost).open(compacting).Log(l.id)
 		if got, n, _ := lastValues(t, again); !maps.Equal(got, values) || n != records || again.Ends().Next != l.Ends().Next {
 			t.Errorf("index lost %v: %d records, want %d: %v, want %v", lost, n, records, got, values)
 		}
@@ -293,13 +284,7 @@ func TestAbortedTransactionsGoWithTheirMarkers(t *testing.T) {
 	}
 	check("running", l)
 	for _, lost := range []bool{false, true} {
-		clone := w.on(w.mem.CrashClone(vfs.CrashCloneCfg{}))
-		if lost {
-			if err := clone.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		again, _ := clone.open(compacting).Log(l.id)
+		again, _ := w.crashed(lost).open(compacting).Log(l.id)
 		check(fmt.Sprint("index lost ", lost), again)
 	}
 }
@@ -320,13 +305,7 @@ func TestACrashAnywhereInCompactionByKeyLosesNothing(t *testing.T) {
 	clones := cloned(w, func() { mustClean(t, e) })
 	for i, c := range clones {
 		for _, lost := range []bool{false, true} {
-			w := w.on(c.CrashClone(vfs.CrashCloneCfg{}))
-			if lost {
-				if err := w.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			l, ok := w.open(compacting).Log(l.id)
+			l, ok := w.on(c).crashed(lost).open(compacting).Log(l.id)
 			if !ok {
 				t.Fatalf("place %d of %d, index lost %v: no log", i, len(clones), lost)
 			}

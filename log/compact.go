@@ -282,10 +282,10 @@ func (c *compactor) write(moves []move) (*sortedFile, error) {
 	}
 	var f *sortedFile
 	if err == nil {
-		f, err = w.finish(c.e)
+		f, err = w.finish()
 	}
 	if err != nil {
-		return nil, errors.Join(err, w.abandon(c.e))
+		return nil, errors.Join(err, w.abandon())
 	}
 	c.e.counts.compacted.Add(f.bytes())
 	return f, nil

@@ -1,12 +1,14 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -123,11 +125,7 @@ func TestCompactionLaysALogsRecordsSideBySide(t *testing.T) {
 		t.Fatalf("verify: %v %v", err, report.Problems)
 	}
 	mustEqual(t, "opened again", contents(t, w.open(compacting)), want)
-	clone := w.on(w.mem.CrashClone(vfs.CrashCloneCfg{}))
-	if err := clone.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
-		t.Fatal(err)
-	}
-	mustEqual(t, "with an index made anew", contents(t, clone.open(compacting)), want)
+	mustEqual(t, "with an index made anew", contents(t, w.crashed(true).open(compacting)), want)
 }
 
 // Files of which most is dead are left by what is alive.
@@ -287,5 +285,48 @@ func TestCompactionLeavesDamageWhereItIs(t *testing.T) {
 		if got := readAll(t, l, l.Ends().Start, 1<<20); len(got) != len(want[id]) {
 			t.Errorf("log %s: %d batches, want %d", id, len(got), len(want[id]))
 		}
+	}
+}
+
+// A disk that is full keeps compaction from going on, and nothing else. One that fails to write or to sync fails the directory.
+func TestADiskThatTakesNoSortedFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		hooks  env.FaultHooks
+		failed bool
+	}{
+		"full": {env.FaultHooks{WriteVAt: onSorted(func(n int) (int, error) { return 0, syscall.ENOSPC })}, false},
+		"EIO":  {env.FaultHooks{WriteVAt: onSorted(func(n int) (int, error) { return n / 2, syscall.EIO })}, true},
+		"sync": {env.FaultHooks{SyncData: func(name string) error {
+			if filepath.Ext(name) == fileSorted.suffix() {
+				return syscall.EIO
+			}
+			return nil
+		}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			e := w.open(compacting)
+			want := scattered(t, w, e)
+			w.fault.Set(c.hooks)
+			if err := e.Compact(); err == nil || errors.Is(e.Failed(), ErrFailed) != c.failed {
+				t.Fatalf("%v, the directory: %v", err, e.Failed())
+			}
+			w.fault.Set(env.FaultHooks{})
+			if !c.failed {
+				mustEqual(t, "full", contents(t, e), want)
+				mustCompact(t, e)
+				mustEqual(t, "room again", contents(t, e), want)
+			}
+			mustEqual(t, "after a crash", contents(t, w.crashed(false).open(compacting)), want)
+		})
+	}
+}
+
+func onSorted(f func(n int) (int, error)) func(string, int64, int) (int, error) {
+	return func(name string, _ int64, n int) (int, error) {
+		if filepath.Ext(name) == fileSorted.suffix() {
+			return f(n)
+		}
+		return n, nil
 	}
 }

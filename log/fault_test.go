@@ -187,21 +187,36 @@ func damageFiles(t *testing.T, m *env.MemFS) (out []string) {
 
 func TestAFlippedBitIsNoticedInEveryKindOfFile(t *testing.T) {
 	w := newWorld(t)
-	e := w.open(func(o *Options) { o.FileBytes = 8 << 10 })
-	l := mustLog(t, e, topic(1, 0))
+	e := w.open(func(o *Options) {
+		compacting(o)
+		o.FileBytes, o.CompactRunBytes = 8<<10, 6<<10
+	})
+	l, other := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
 	for i := range 40 {
 		mustAppend(t, l, spec{n: 3, size: 200, text: "x", pid: 5, seq: int32(3 * i)})
+		mustAppend(t, other, spec{n: 1, size: 100})
+		if i == 25 {
+			if err := e.sealActive(); err != nil {
+				t.Fatal(err)
+			}
+			mustCompact(t, e)
+		}
 	}
 	flush(t, e)
 	eventually(t, "the mark", func() bool { return e.queue.empty() })
 	flush(t, e)
 	eventually(t, "seals", func() bool { return e.Stats().Seals >= 3 })
+	if e.Stats().SortedFiles == 0 {
+		t.Fatal("no sorted file")
+	}
 	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
 	want := readAll(t, l, 0, 1<<20)
 	kinds := map[string]bool{}
-	for _, path := range damageFiles(t, crashed) {
+	files := damageFiles(t, crashed)
+	for _, path := range files {
 		size, _ := crashed.Size(path)
-		for _, off := range []int64{0, size / 3, size / 2, size - 1} {
+		for i := range int64(*flagFlips/len(files) + 1) {
+			off := i * (size - 1) / int64(*flagFlips/len(files))
 			m := w.on(crashed.CrashClone(vfs.CrashCloneCfg{}))
 			f, err := m.mem.OpenReadWrite(path)
 			if err != nil {
@@ -258,7 +273,7 @@ func noticed(t *testing.T, w *world, want []kafkaproto.Batch) string {
 			}
 			from = next
 		}
-		if slices.EqualFunc(got, want, func(a, b kafkaproto.Batch) bool { return string(a) == string(b) }) {
+		if slices.EqualFunc(got, want, func(a, b kafkaproto.Batch) bool { return string(a) == string(b) }) && verr == nil && len(report.Problems) == 0 {
 			return "harmless"
 		}
 	}

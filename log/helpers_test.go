@@ -2,9 +2,12 @@ package log
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -51,6 +54,18 @@ func newWorld(t testing.TB) *world {
 // on is the same machine with another disk.
 func (w *world) on(mem *env.MemFS) *world {
 	return &world{t: w.t, clock: w.clock, mem: mem, fault: env.NewFaultFS(mem), rand: w.rand}
+}
+
+// crashed is the machine after a loss of power that took nothing but what was not synced, and the index too if it is to be lost.
+func (w *world) crashed(loseIndex bool) *world {
+	w.t.Helper()
+	clone := w.on(w.mem.CrashClone(vfs.CrashCloneCfg{}))
+	if loseIndex {
+		if err := clone.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return clone
 }
 
 func (w *world) env() env.Env { return env.Env{Clock: w.clock, Rand: w.rand, FS: w.fault} }

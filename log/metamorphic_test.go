@@ -19,6 +19,7 @@ import (
 var (
 	flagSeeds = flag.Int("log.seeds", 12, "seeds of the metamorphic test")
 	flagSeed  = flag.Uint64("log.seed", 0, "run only this seed of the metamorphic test")
+	flagFlips = flag.Int("log.flips", 60, "bits that are flipped, over all files")
 	flagOps   = flag.Int("log.ops", 120, "operations per seed")
 )
 

@@ -95,6 +95,7 @@ func (f *sortedFile) place() (newest uint32) {
 
 // sortedWriter writes a sorted file: add for the records of one run after the other, in the order of the table, next between them.
 type sortedWriter struct {
+	e      *Engine
 	out    sortedFile
 	handle env.File
 	salt   uint64
@@ -114,6 +115,7 @@ func createSorted(e *Engine, table []sortedRun) (*sortedWriter, error) {
 	}
 	directory := e.opts.Directory.ID()
 	w := &sortedWriter{
+		e:    e,
 		out:  sortedFile{id: id, table: table, entries: make([][]entry, len(table)), file: e.files.add(id, fileSorted)},
 		salt: saltOf(directory, id),
 	}
@@ -134,8 +136,8 @@ func createSorted(e *Engine, table []sortedRun) (*sortedWriter, error) {
 }
 
 // abandon removes what was written of the file.
-func (w *sortedWriter) abandon(e *Engine) error {
-	return errors.Join(w.handle.Close(), ignoreMissing(e.files.unlink(w.out.id)))
+func (w *sortedWriter) abandon() error {
+	return errors.Join(w.handle.Close(), ignoreMissing(w.e.files.unlink(w.out.id)))
 }
 
 // add takes in a batch of the run that came with a frame of that sequence. The bytes are copied.
@@ -217,25 +219,43 @@ func (w *sortedWriter) flush() error {
 	n, err := w.handle.WriteVAt([][]byte{w.buf}, w.pos)
 	w.pos += int64(n)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", w.out.file.path, err)
+		return w.failed("write", err)
 	}
 	w.loose += int64(n)
 	w.buf = w.buf[:0]
 	if w.loose < sortedSyncBytes {
 		return nil
 	}
+	return w.sync()
+}
+
+func (w *sortedWriter) sync() error {
 	w.loose = 0
-	return w.handle.SyncData()
+	if err := w.handle.SyncData(); err != nil {
+		return w.failed("sync", err)
+	}
+	return nil
+}
+
+// failed tells what kept the file from being written. A disk that is not full but takes nothing is not trusted with the rest either.
+func (w *sortedWriter) failed(what string, err error) error {
+	err = fmt.Errorf("%s %s: %w", what, w.out.file.path, err)
+	if !isNoSpace(err) {
+		w.e.fail(err)
+	}
+	return err
 }
 
 // finish makes the file durable, its directory entry too.
-func (w *sortedWriter) finish(e *Engine) (*sortedFile, error) {
+func (w *sortedWriter) finish() (*sortedFile, error) {
 	err := w.flush()
 	if err == nil {
-		err = w.handle.SyncData()
+		err = w.sync()
 	}
 	if err == nil {
-		err = e.fs.SyncDir(filepath.Dir(w.out.file.path))
+		if err = w.e.fs.SyncDir(filepath.Dir(w.out.file.path)); err != nil {
+			err = w.failed("sync the directory of", err)
+		}
 	}
 	if err != nil {
 		return nil, err
