@@ -16,10 +16,14 @@ import (
 // ErrFull, ErrFailed or ErrClosed; ErrOffsetOrder for a follower; CORRUPT_MESSAGE for bytes that are no batches.
 func (l *Log) Append(a Append) (Appended, error) {
 	e := l.e
-	if err := e.takes(); err != nil {
-		return Appended{}, err
+	err := e.takes()
+	if err == nil {
+		err = e.flow.admit(len(a.Data), e.takes)
 	}
-	if err := e.flow.admit(len(a.Data), e.takes); err != nil {
+	if err != nil {
+		if a.Origin == OriginClient && !a.Follower {
+			l.Refused(a.Data)
+		}
 		return Appended{}, err
 	}
 	l.mu.Lock()
@@ -32,6 +36,45 @@ func (l *Log) Append(a Append) (Appended, error) {
 	e.counts.appends.Add(1)
 	e.counts.appendedBytes.Add(int64(len(a.Data)))
 	return r, nil
+}
+
+// maxRefused bounds for how many producers a log remembers that it has refused their first batch.
+const maxRefused = 1000
+
+// Refused notes that a client's batches were not taken for a reason that passes (a full disk, too few replicas in sync). Of a
+// producer that the log does not know any sequence is a beginning, so what was sent behind them, and comes when the reason has passed,
+// would be taken before they come again: it has to wait for them, as it would if the producer was known.
+func (l *Log) Refused(records []byte) {
+	b, _, err := kafkaproto.NextBatch(records)
+	if err != nil || b.Magic() != 2 || b.ProducerID() < 0 || b.IsControl() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead != nil || l.load() != nil {
+		return
+	}
+	if p := l.state.producers.byID[b.ProducerID()]; p != nil && p.assigned.epoch >= 0 {
+		return
+	}
+	i := infoOf(b, 0, 0)
+	if r, ok := l.refused[i.producer]; ok && (r.epoch > i.epoch || r.epoch == i.epoch && r.firstSeq <= i.firstSeq) {
+		return
+	}
+	if l.refused == nil || len(l.refused) >= maxRefused {
+		l.refused = map[kafkaproto.ProducerID]batchInfo{}
+	}
+	l.refused[i.producer] = i
+}
+
+// comesLater tells whether a batch of a producer that the log does not know has to wait for one that was refused.
+func (l *Log) comesLater(b *batchInfo) error {
+	r, ok := l.refused[b.producer]
+	if !ok || r.epoch != b.epoch || b.firstSeq <= r.firstSeq {
+		return nil
+	}
+	return kafkaproto.ErrOutOfOrderSequenceNumber.With("producer %d, epoch %d: sequence %d comes before %d, which was refused and has not come again",
+		b.producer, b.epoch, b.firstSeq, r.firstSeq)
 }
 
 func (l *Log) append(a *Append) (Appended, error) {
@@ -104,6 +147,11 @@ func (l *Log) checkProducer(b kafkaproto.Batch, a *Append, changed *map[kafkapro
 	if a.Origin == OriginClient && !i.control {
 		if m, ok := known.duplicate(&i); ok {
 			return true, l.duplicateAnswer(a, m), nil
+		}
+	}
+	if a.Origin == OriginClient && known.epoch < 0 {
+		if err := l.comesLater(&i); err != nil {
+			return false, Appended{}, err
 		}
 	}
 	if err := known.check(&i, a.Origin); err != nil || !several {
@@ -193,6 +241,7 @@ func (l *Log) assign(data []byte, follower bool) {
 		if b.ProducerID() < 0 {
 			continue
 		}
+		delete(l.refused, b.ProducerID())
 		p := l.state.producers.get(b.ProducerID())
 		i := infoOf(b, b.BaseOffset(), b.LastOffset())
 		if !follower || !planted.Is(planted.ProducersForgotten) {

@@ -39,6 +39,7 @@ type Log struct {
 	changes     changes
 	drained     chan struct{} // closed when written has reached next
 	holes       []hole
+	refused     map[kafkaproto.ProducerID]batchInfo // first batches that were, of producers that are not known; see Refused
 
 	// Of the syncer, under its lock.
 	dirtyRound uint64

@@ -270,3 +270,43 @@ func TestTransactionThatLostItsMarkerToACutIsOpenAfterARestart(t *testing.T) {
 	}
 	closeEngine(t, e)
 }
+
+// What was sent behind a batch that a full disk refused has to wait for it, though the producer is new to the log.
+func TestNoBatchOvertakesARefusedFirstOne(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l := mustLog(t, e, topic(1, 0))
+	send := func(seq int32, epoch int16) error {
+		_, err := append1(t, l, spec{n: 2, pid: 7, epoch: epoch, seq: seq})
+		return err
+	}
+	e.full.Store(true)
+	for _, seq := range []int32{0, 2} {
+		if err := send(seq, 0); !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+	}
+	e.full.Store(false)
+	for _, seq := range []int32{4, 2} {
+		if err := send(seq, 0); !errors.Is(err, kafkaproto.ErrOutOfOrderSequenceNumber) {
+			t.Errorf("sequence %d overtakes: %v", seq, err)
+		}
+	}
+	for _, seq := range []int32{0, 2, 4} {
+		if err := send(seq, 0); err != nil {
+			t.Errorf("sequence %d: %v", seq, err)
+		}
+	}
+	other := mustLog(t, e, topic(2, 0))
+	e.full.Store(true)
+	if _, err := append1(t, other, spec{n: 1, pid: 8, seq: 5}); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	e.full.Store(false)
+	if _, err := append1(t, other, spec{n: 1, pid: 8, epoch: 1, seq: 0}); err != nil {
+		t.Errorf("a new epoch begins anew: %v", err)
+	}
+	if _, err := append1(t, other, spec{n: 1, pid: 9, seq: 5}); err != nil {
+		t.Errorf("another producer: %v", err)
+	}
+}

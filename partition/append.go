@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
@@ -54,6 +55,9 @@ func (p *Partition) Append(r AppendRequest) {
 	pd := newPending(p, &r)
 	now := p.manager.now()
 	if err := p.admit(r.Acks, r.CurrentLeaderEpoch); err != nil {
+		if r.Client && errors.Is(err, kafkaproto.ErrNotEnoughReplicas) {
+			p.log().Refused(r.Records)
+		}
 		pd.refuse(err)
 		return
 	}
