@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -328,5 +329,48 @@ func onSorted(f func(n int) (int, error)) func(string, int64, int) (int, error) 
 			return f(n)
 		}
 		return n, nil
+	}
+}
+
+// A sorted file is read when the index is made anew. What is damaged in it then is never skipped in silence.
+func TestDamageInASortedFileShowsWhereTheIndexIsLost(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(compacting)
+	want := scattered(t, w, e)
+	mustCompact(t, e)
+	for _, text := range []string{"12 of 1", "12 of 6"} { // the first run of a file, and the last
+		id := topic(int(text[len(text)-1]-'0'), 0)
+		c := w.crashed(true)
+		flipIn(t, c.mem, fileSorted.suffix(), text, 3)
+		if _, _, err := c.tryOpen(compacting); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), ".sorted") {
+			t.Fatalf("%s: %v", text, err)
+		}
+		accepting := func(o *Options) {
+			compacting(o)
+			o.AcceptCorruption = true
+		}
+		again := c.open(accepting)
+		for other := range want {
+			l, _ := again.Log(other)
+			hole, damaged := l.FirstHole()
+			if damaged != (other == id) {
+				t.Errorf("%s: log %s has a hole: %v at %d", text, other, damaged, hole)
+			}
+			if !damaged {
+				if got := readAll(t, l, l.Ends().Start, 1<<20); len(got) != len(want[other]) {
+					t.Errorf("%s: log %s: %d batches, want %d", text, other, len(got), len(want[other]))
+				}
+				continue
+			}
+			if _, err := l.Read(ReadRequest{From: hole, UpTo: 1 << 60, MaxBytes: 1 << 20, MinOneBatch: true}); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: read at the hole: %v", text, err)
+			}
+			last := want[other][len(want[other])-1]
+			if r, err := l.Read(ReadRequest{From: last.base, UpTo: 1 << 60, MaxBytes: 1 << 20, MinOneBatch: true}); err != nil || r.Bytes == 0 {
+				t.Errorf("%s: read behind the hole: %v", text, err)
+			} else {
+				r.Release()
+			}
+		}
 	}
 }

@@ -77,7 +77,11 @@ func (r *replay) counting() (files []fileEnd, err error) {
 
 // loadSorted reads a sorted file that counts. nil: there is damage, which was noted.
 func (r *replay) loadSorted(c fileEnd) (*sortedFile, error) {
-	f, err := loadSorted(r.e, c)
+	var accept func(*CorruptionError)
+	if r.e.opts.AcceptCorruption {
+		accept = func(c *CorruptionError) { r.damage = append(r.damage, c) }
+	}
+	f, err := loadSorted(r.e, c, accept)
 	var damage *CorruptionError
 	if errors.As(err, &damage) {
 		r.damage = append(r.damage, damage)
@@ -140,7 +144,7 @@ func (r *replay) placeRuns(before uint32) error {
 			return t.incarnation < r.lives[t.log]
 		})
 		for _, i := range runs {
-			r.reach(&p.file.table[i], before)
+			r.reach(p.file, &p.file.table[i], before)
 		}
 		if err := r.e.seal.commit(p.file, runs, true); err != nil {
 			return err
@@ -184,7 +188,7 @@ func (r *replay) forgetAborted() error {
 
 // reach has a log go at least as far as a run of it does. What it knows beside of the records is told by the files that they
 // were copied from, or if one of those is gone by the log's checkpoint, which came before that.
-func (r *replay) reach(t *sortedRun, before uint32) {
+func (r *replay) reach(f *sortedFile, t *sortedRun, before uint32) {
 	l := r.e.lookup(t.log)
 	if l == nil {
 		l = r.e.addLog(t.log)
@@ -197,6 +201,12 @@ func (r *replay) reach(t *sortedRun, before uint32) {
 	l.touch(before)
 	l.written = max(l.written, t.last+1)
 	l.next, l.sealed = l.written, l.written
+	for _, gone := range f.lost {
+		if gone.log == t.log && gone.hole.first >= t.first && gone.hole.last <= t.last {
+			l.holes = append(slices.Clone(l.holes), gone.hole)
+			r.e.seal.noteHole(before, l.id, gone.hole)
+		}
+	}
 }
 
 // sortedPath is where a sorted file lies.

@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,12 +43,21 @@ func scrubbed(t *testing.T, w *world, e *Engine) (damage []found, files int) {
 // flip changes a byte of what is written of a text, wherever that lies.
 func flip(t *testing.T, m *env.MemFS, text string, at int) {
 	t.Helper()
+	flipIn(t, m, "", text, at)
+}
+
+// flipIn does so in files whose names end so.
+func flipIn(t *testing.T, m *env.MemFS, suffix, text string, at int) {
+	t.Helper()
 	names, err := m.List(filepath.Join(testDir, walDir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
 		path := filepath.Join(testDir, walDir, name)
+		if !strings.HasSuffix(name, suffix) {
+			continue
+		}
 		data, err := m.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

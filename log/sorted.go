@@ -83,6 +83,7 @@ type sortedFile struct {
 	table   []sortedRun
 	entries [][]entry
 	file    *file
+	lost    []lost // what was damaged, where that is accepted
 }
 
 // place is the newest place of the file's runs.
@@ -264,8 +265,9 @@ func (w *sortedWriter) finish() (*sortedFile, error) {
 	return &w.out, w.handle.Close()
 }
 
-// loadSorted reads a sorted file's table and where everything is. Damage is a *CorruptionError.
-func loadSorted(e *Engine, of fileEnd) (*sortedFile, error) {
+// loadSorted reads a sorted file's table and where everything is. Damage is a *CorruptionError; where accept is given, damaged frames
+// are told to it instead, and what they may have held is lost.
+func loadSorted(e *Engine, of fileEnd, accept func(*CorruptionError)) (*sortedFile, error) {
 	path := e.sortedPath(of.id)
 	s, err := openScanner(e.fs.Open, path, e.opts.Directory.ID())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -282,25 +284,62 @@ func loadSorted(e *Engine, of fileEnd) (*sortedFile, error) {
 		return nil, s.damage(s.size, errFileShort)
 	}
 	f := &sortedFile{id: of.id, end: int64(of.end), table: s.table, entries: make([][]entry, len(s.table))}
-	i := 0
+	at, damaged := 0, int64(-1) // the run that the last frame is of, and where damage behind it begins
 	for off := s.begun; off < f.end; {
 		h, _, err := s.frame(off)
-		if err != nil {
-			if isIO(err) {
+		i := at
+		if err == nil {
+			for i < len(f.table) && (f.table[i].log != h.log || f.table[i].last < h.first) {
+				i++
+			}
+			if i == len(f.table) || h.first < f.table[i].first || h.last > f.table[i].last {
+				err = errTable
+			}
+		}
+		switch {
+		case isIO(err):
+			return nil, err
+		case err != nil && accept == nil:
+			return nil, s.damage(off, err)
+		case err != nil:
+			accept(s.damage(off, err))
+			if damaged < 0 {
+				damaged = off
+			}
+			if off, err = s.resync(off, f.end); err != nil {
 				return nil, err
 			}
-			return nil, s.damage(off, err)
+			continue
 		}
-		for i < len(f.table) && (f.table[i].log != h.log || f.table[i].last < h.first) {
-			i++
+		if damaged >= 0 {
+			f.lose(at, i, h.first, damaged)
+			damaged = -1
 		}
-		if i == len(f.table) || h.first < f.table[i].first || h.last > f.table[i].last {
-			return nil, s.damage(off, errTable)
-		}
+		at = i
 		f.entries[i] = append(f.entries[i], entryOf(&h))
 		off += h.span()
 	}
+	if damaged >= 0 {
+		f.lose(at, len(f.table), 0, damaged)
+	}
 	return f, nil
+}
+
+// lose notes as lost what the file has between the last frame of the run from and the one that begins at next in the run to.
+func (f *sortedFile) lose(from, to int, next offset, pos int64) {
+	for i := from; i <= to && i < len(f.table); i++ {
+		r := &f.table[i]
+		h := hole{first: r.first, last: r.last, file: f.id, pos: pos}
+		if n := len(f.entries[i]); n > 0 {
+			h.first = f.entries[i][n-1].last + 1
+		}
+		if i == to {
+			h.last = next - 1
+		}
+		if h.first <= h.last {
+			f.lost = append(f.lost, lost{r.log, h})
+		}
+	}
 }
 
 var errTable = errors.New("a frame that is not in the file's table")
