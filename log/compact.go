@@ -80,7 +80,7 @@ func (c *compactor) rounds(round func(paced bool) (bool, error)) error {
 }
 
 func (c *compactor) tell(what string, err error) {
-	if err != nil && !errors.Is(err, errStop) && c.e.Failed() == nil {
+	if err != nil && !errors.Is(err, errStop) && c.e.usable() == nil {
 		c.e.trouble(what, err)
 	}
 }
@@ -427,7 +427,7 @@ func (c *compactor) pace(n int64) error {
 		return errStop
 	default:
 	}
-	if err := c.e.Failed(); err != nil {
+	if err := c.e.takes(); err != nil {
 		return err
 	}
 	c.owed += n

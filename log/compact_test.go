@@ -374,3 +374,22 @@ func TestDamageInASortedFileShowsWhereTheIndexIsLost(t *testing.T) {
 		}
 	}
 }
+
+// What is kept free of the disk is not for compaction, which stops where it begins.
+func TestCompactionLeavesTheReserve(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) {
+		compacting(o)
+		o.ReserveBytes = 1 << 20
+	})
+	want := scattered(t, w, e)
+	w.mem.SetUsage(1<<19, 1<<30)
+	e.keep.checkDisk()
+	if err := e.Compact(); !errors.Is(err, ErrFull) || e.Stats().SortedFiles > 0 {
+		t.Fatalf("%v, %+v", err, e.Stats())
+	}
+	w.mem.SetUsage(1<<29, 1<<30)
+	e.keep.checkDisk()
+	mustCompact(t, e)
+	mustEqual(t, "room again", contents(t, e), want)
+}

@@ -20,7 +20,7 @@ const (
 	sortedFrameBytes = 64 << 10
 	// sortedWriteBytes is how much is written at a time.
 	sortedWriteBytes = 1 << 20
-	// sortedSyncBytes is how much is written between two syncs, so that the last one isn't long.
+	// sortedSyncBytes is how much is written between two syncs, so that the last one isn't long, and two looks at the disk's room.
 	sortedSyncBytes = 16 << 20
 )
 
@@ -226,6 +226,10 @@ func (w *sortedWriter) flush() error {
 	w.buf = w.buf[:0]
 	if w.loose < sortedSyncBytes {
 		return nil
+	}
+	// The disk's reserve is not for compaction: others need it when the disk is full.
+	if w.e.keep.checkDisk(); w.e.full.Load() {
+		return storage(ErrFull)
 	}
 	return w.sync()
 }
