@@ -173,7 +173,15 @@ class Driver extends Base {
       maxInFlightRequests: idempotent ? 1 : undefined,
       createPartitioner: partitioner
     })
-    await producer.connect()
+    // connect asks for a producer id, and not again if that connection is closed under it: an application connects once more.
+    for (let tries = 1; ; tries++) {
+      try {
+        await producer.connect()
+        break
+      } catch (e) {
+        if (e.name !== 'KafkaJSConnectionClosedError' || tries === 3) throw e
+      }
+    }
     try {
       return await work(async (topic, messages) => {
         const told = await producer.send({ topic, messages, acks: -1, compression: CODECS[codec ?? 'none'] })

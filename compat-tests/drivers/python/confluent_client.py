@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 
 import confluent_kafka as ck
 from confluent_kafka import admin
@@ -108,22 +107,18 @@ class Load:
                     self._one(self.sent)
                     self.sent += 1
                 except BufferError:
-                    self._poll(0.01)
-            self._poll(0.001)
+                    self.producer.poll(0.01)
+            self.producer.poll(0.001)
             self.out.flush()
-
-    def _poll(self, timeout_s):
-        try:
-            self.producer.poll(timeout_s)
-        except SystemError:
-            # Seen once: the binding restored an exception that was none. The record whose report that cost is of unknown fate.
-            traceback.print_exc()
 
     def _one(self, n):
         def told(error, message):
             at = time.time_ns() // 1000
             if error:
                 self.out.write("%d %d -1 %d %s\n" % (n, n % self.partitions, at, str(error).replace("\n", " ")))
+            elif message.offset() is None:
+                # librdkafka takes a batch that the broker knows no more for delivered, at an offset that nobody tells.
+                self.out.write("%d %d -1 %d delivered at an offset that is not known\n" % (n, n % self.partitions, at))
             else:
                 self.out.write("%d %d %d %d\n" % (n, message.partition(), message.offset(), at))
 
