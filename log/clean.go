@@ -237,19 +237,19 @@ func (c *compactor) keys(d *dirtyPart, aborted []AbortedTxn) (m *cleanMap, end o
 		for i := range d.runs {
 			all.from[d.runs[i].file] = true
 		}
-		err := c.batches(&all, func(b kafkaproto.Batch, _ uint64) error {
-			full, err := m.add(b)
-			if full {
+		full := false
+		err := c.batches(&all, func(b kafkaproto.Batch, _ uint64) (err error) {
+			if full, err = m.add(b); full {
 				end = b.BaseOffset()
 				return errStop
 			}
 			return err
 		})
 		switch {
-		case end > d.from && errors.Is(err, errStop) && end < d.bound:
+		case full && end > d.from:
 			return m, end, nil
-		case errors.Is(err, errStop) && end < d.bound:
-			continue // not one batch
+		case full:
+			continue // not one batch had room
 		case err != nil:
 			return nil, 0, err
 		}

@@ -172,15 +172,7 @@ func (c *compactor) moves(from *chosen) ([]move, error) {
 		next                     offset // behind the run before
 	}
 	adjacent := false // the run before is of the same log, and the last of moves
-	err := c.e.index.scan([]byte{keyRun}, []byte{keyRun + 1}, func(k, v []byte) (bool, error) {
-		id, last, err := decodeOffsetKey(k)
-		if err != nil {
-			return false, err
-		}
-		var r run
-		if err := r.decode(last, v); err != nil {
-			return false, err
-		}
+	err := c.e.index.allRuns(func(id tp, r *run) (bool, error) {
 		if !log.known || id != log.id {
 			log.id, log.known, log.next, adjacent = id, true, 0, false
 			log.incarnation, log.internal, log.movable = c.movable(id)
@@ -192,14 +184,14 @@ func (c *compactor) moves(from *chosen) ([]move, error) {
 			return true, nil
 		}
 		if n := len(moves); adjacent && moves[n-1].cleaned == r.cleaned {
-			moves[n-1].extend(&r)
+			moves[n-1].extend(r)
 			return true, nil
 		}
 		adjacent = true
 		m := move{
 			sortedRun: sortedRun{log: id, incarnation: log.incarnation, first: first}, from: map[uint32]bool{}, internal: log.internal,
 		}
-		m.extend(&r)
+		m.extend(r)
 		moves = append(moves, m)
 		return true, nil
 	})

@@ -206,8 +206,22 @@ func (x *index) runs(id tp, from, upTo offset, fn func(r *run) (bool, error)) er
 	if from >= upTo {
 		return nil
 	}
-	return x.scan(offsetKey(nil, keyRun, id, from), afterLog(nil, keyRun, id), func(k, v []byte) (bool, error) {
-		_, last, err := decodeOffsetKey(k)
+	return x.scanRuns(offsetKey(nil, keyRun, id, from), afterLog(nil, keyRun, id), func(_ tp, r *run) (bool, error) {
+		if r.base >= upTo {
+			return false, nil
+		}
+		return fn(r)
+	})
+}
+
+// allRuns calls fn with the runs of all logs, one log after the other.
+func (x *index) allRuns(fn func(id tp, r *run) (bool, error)) error {
+	return x.scanRuns([]byte{keyRun}, []byte{keyRun + 1}, fn)
+}
+
+func (x *index) scanRuns(lower, upper []byte, fn func(id tp, r *run) (bool, error)) error {
+	return x.scan(lower, upper, func(k, v []byte) (bool, error) {
+		id, last, err := decodeOffsetKey(k)
 		if err != nil {
 			return false, err
 		}
@@ -215,10 +229,7 @@ func (x *index) runs(id tp, from, upTo offset, fn func(r *run) (bool, error)) er
 		if err := r.decode(last, v); err != nil {
 			return false, err
 		}
-		if r.base >= upTo {
-			return false, nil
-		}
-		return fn(&r)
+		return fn(id, &r)
 	})
 }
 

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -57,6 +58,19 @@ func (l *Log) read(r *ReadRequest) (*Read, error) {
 	}
 	c.remember()
 	return out, nil
+}
+
+// Append appends the bytes that were read to dst. They are not checked.
+func (r *Read) Append(dst []byte) ([]byte, error) {
+	dst = slices.Grow(dst, r.Bytes)
+	for _, s := range r.Spans {
+		from := len(dst)
+		dst = dst[:from+s.Len]
+		if _, err := s.File.ReadAt(dst[from:], s.Pos); err != nil {
+			return dst[:from], err
+		}
+	}
+	return dst, nil
 }
 
 // Release gives the files back that the spans are in.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 )
 
 // recover opens the index, reads what is not sealed, and begins a new file that says where the WAL ended.
@@ -214,21 +215,13 @@ func (r *replay) begin(ids []uint32) error {
 
 // removeVoid removes the files that are not part of the WAL: cut off, or sealed and dead and known to be so.
 func (r *replay) removeVoid(ids []uint32) error {
-	void := func(id uint32) bool {
-		r.e.files.mu.Lock()
-		defer r.e.files.mu.Unlock()
-		return r.e.files.byID[id] == nil
-	}
-	for _, id := range ids {
-		if void(id) {
-			if err := r.e.fs.Remove(filepath.Join(r.e.dir, walDir, fileName(id))); err != nil {
-				return err
+	known := r.e.files.ids()
+	for kind, there := range [...][]uint32{fileWAL: ids, fileSorted: r.sortedIDs} {
+		for _, id := range there {
+			if _, ok := slices.BinarySearch(known, id); ok {
+				continue
 			}
-		}
-	}
-	for _, id := range r.sortedIDs {
-		if void(id) {
-			if err := r.e.fs.Remove(r.e.sortedPath(id)); err != nil {
+			if err := r.e.fs.Remove(r.e.filePath(fileKind(kind), id)); err != nil {
 				return err
 			}
 		}

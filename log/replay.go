@@ -34,10 +34,10 @@ type replay struct {
 	inline                    bool
 
 	// See replay_sorted.go.
-	sortedIDs []uint32 // that are there
-	fresh     bool     // the index is empty
-	runs      []placed // in the order in which they are to be placed
-	placed    []placed // those that are
+	sortedIDs []uint32        // that are there
+	going     map[uint32]bool // files that the chain says are about to go; nil: not asked yet
+	runs      []placed        // in the order in which they are to be placed
+	placed    []placed        // those that are
 }
 
 // maxDamage bounds how many damaged places are reported.
@@ -216,7 +216,7 @@ func (r *replay) noteMissing(before uint32) {
 		}
 		if len(r.damage) < maxDamage {
 			r.damage = append(r.damage, &CorruptionError{
-				File: filepath.Join(r.e.dir, walDir, fileName(f.id)), Detail: errFileGone.Error(),
+				File: r.e.filePath(fileWAL, f.id), Detail: errFileGone.Error(),
 			})
 		}
 		r.stopped = r.stopped || !r.e.opts.AcceptCorruption
@@ -508,7 +508,7 @@ var errFileGone = errors.New("the file is missing")
 func (r *replay) checkMissing(ids []uint32) error {
 	var errs []error
 	missing := func(info *fileInfo) {
-		c := &CorruptionError{File: filepath.Join(r.e.dir, walDir, info.name()), Detail: errFileGone.Error()}
+		c := &CorruptionError{File: r.e.filePath(info.kind, info.id), Detail: errFileGone.Error()}
 		if r.e.opts.Events.Corruption != nil {
 			r.e.opts.Events.Corruption(c)
 		}

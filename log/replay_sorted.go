@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"path/filepath"
 	"slices"
 )
 
@@ -21,8 +20,8 @@ type placed struct {
 
 // openSorted makes known which sorted files count, and loads them if the index is to be made anew.
 func (r *replay) openSorted() error {
-	r.fresh = r.state.sealed == 0
-	if !r.fresh {
+	r.e.fresh = r.state.sealed == 0
+	if !r.e.fresh {
 		for _, id := range r.sortedIDs {
 			if info := r.e.seal.infos[id]; info != nil {
 				r.e.files.add(id, fileSorted)
@@ -47,7 +46,6 @@ func (r *replay) openSorted() error {
 	slices.SortStableFunc(r.runs, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.file.id, b.file.id))
 	})
-	r.e.fresh = true
 	if len(r.runs) > 0 {
 		r.rebuild, r.inline = true, true
 	}
@@ -109,18 +107,21 @@ func (r *replay) toPlace(f *sortedFile) {
 
 // goes tells whether one of the files that are not sealed says that a file is about to go.
 func (r *replay) goes(id uint32) (bool, error) {
-	gone := map[uint32]bool{}
-	for _, s := range r.chain {
-		if err := s.unlinks(gone); err != nil {
-			return false, err
+	if r.going == nil {
+		going := map[uint32]bool{}
+		for _, s := range r.chain {
+			if err := s.unlinks(going); err != nil {
+				return false, err
+			}
 		}
+		r.going = going
 	}
-	return gone[id], nil
+	return r.going[id], nil
 }
 
 // applySorted is about the record that a sorted file counts.
 func (r *replay) applySorted(c fileEnd) error {
-	if r.fresh || r.e.seal.infos[c.id] != nil {
+	if r.e.fresh || r.e.seal.infos[c.id] != nil {
 		return nil
 	}
 	// The index may have forgotten it already, if it went while files from before were not sealed.
@@ -207,9 +208,4 @@ func (r *replay) reach(f *sortedFile, t *sortedRun, before uint32) {
 			r.e.seal.noteHole(before, l.id, gone.hole)
 		}
 	}
-}
-
-// sortedPath is where a sorted file lies.
-func (e *Engine) sortedPath(id uint32) string {
-	return filepath.Join(e.dir, walDir, fileSorted.name(id))
 }

@@ -91,7 +91,7 @@ func (s *scrubber) pass() bool {
 
 // file reads one file. more is false if the engine ends meanwhile.
 func (s *scrubber) file(info fileInfo) (more bool, err error) {
-	r, err := openScanner(s.e.fs.OpenDisk, filepath.Join(s.e.dir, walDir, info.name()), s.e.opts.Directory.ID())
+	r, err := openScanner(s.e.fs.OpenDisk, s.e.filePath(info.kind, info.id), s.e.opts.Directory.ID())
 	if err != nil {
 		return true, err
 	}

@@ -13,14 +13,9 @@ func (s *sealer) checkLive(captures []capture) {
 		return
 	}
 	live := map[uint32]int64{}
-	err := s.e.index.scan([]byte{keyRun}, []byte{keyRun + 1}, func(k, v []byte) (bool, error) {
-		var r run
-		_, last, err := decodeOffsetKey(k)
-		if err == nil {
-			err = r.decode(last, v)
-		}
+	err := s.e.index.allRuns(func(_ tp, r *run) (bool, error) {
 		live[r.file] += r.bytes
-		return true, err
+		return true, nil
 	})
 	if err != nil {
 		return

@@ -272,7 +272,7 @@ func (w *sortedWriter) finish() (*sortedFile, error) {
 // loadSorted reads a sorted file's table and where everything is. Damage is a *CorruptionError; where accept is given, damaged frames
 // are told to it instead, and what they may have held is lost.
 func loadSorted(e *Engine, of fileEnd, accept func(*CorruptionError)) (*sortedFile, error) {
-	path := e.sortedPath(of.id)
+	path := e.filePath(fileSorted, of.id)
 	s, err := openScanner(e.fs.Open, path, e.opts.Directory.ID())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &CorruptionError{File: path, Detail: errFileGone.Error()}

@@ -238,6 +238,11 @@ func (t *fileTable) sorted() (n int) {
 	return n
 }
 
+// filePath is where a file lies.
+func (e *Engine) filePath(kind fileKind, id uint32) string {
+	return filepath.Join(e.files.dir, kind.name(id))
+}
+
 // listFiles are the ids of the files of a kind in dir, ascending.
 func listFiles(f env.FS, dir string, kind fileKind) ([]uint32, error) {
 	names, err := f.List(dir)

@@ -21,6 +21,18 @@ import (
 
 const twoDirs = "log.dirs=data,other"
 
+// spreadAndStop leaves a stopped node's disk with a topic in both directories, and says which partitions are in the other one.
+func spreadAndStop(t *testing.T, fs env.FS) []kafkaproto.PartitionID {
+	t.Helper()
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := spread(t, n, "orders")
+	stopNode(t, n)
+	return other
+}
+
 // spread produces a record into each partition of a new topic of eight, and says which partitions are in the directory other.
 func spread(t *testing.T, n *Node, topic string) (other []kafkaproto.PartitionID) {
 	t.Helper()
@@ -177,16 +189,11 @@ func TestTheNodeEndsWhenAllDirectoriesHaveFailed(t *testing.T) {
 
 func TestWhatIsInADirectoryThatIsNotThereIsNotMadeAnew(t *testing.T) {
 	fs := env.NewMem()
-	n, err := tryNode(t, fs, twoDirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := spread(t, n, "orders")
-	stopNode(t, n)
+	other := spreadAndStop(t, fs)
 	if err := fs.Rename("other", "away"); err != nil {
 		t.Fatal(err)
 	}
-	n, err = tryNode(t, fs, twoDirs)
+	n, err := tryNode(t, fs, twoDirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,16 +337,12 @@ func TestAReplicaMovesBetweenDirectoriesOnRequest(t *testing.T) {
 // A disk is replaced by an empty one, and comes back later beside it. Of two logs of a name the one counts that was written last.
 func TestAReplacedDirectoryIsMadeAnewAndTheOldOneDoesNotWin(t *testing.T) {
 	fs := env.NewMem()
-	n, err := tryNode(t, fs, twoDirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := spread(t, n, "orders")
-	stopNode(t, n)
+	other := spreadAndStop(t, fs)
 	if err := errors.Join(fs.Rename("other", "away"), fs.MkdirAll("other")); err != nil {
 		t.Fatal(err)
 	}
-	if n, err = tryNode(t, fs, twoDirs); err != nil {
+	n, err := tryNode(t, fs, twoDirs)
+	if err != nil {
 		t.Fatal(err)
 	}
 	offlineAre(t, n, "orders", other)

@@ -132,15 +132,11 @@ func readBytes(l *log.Log, from, upTo kafkaproto.Offset) ([]byte, error) {
 		return nil, err
 	}
 	defer read.Release()
-	data := make([]byte, read.Bytes)
-	rest := data
-	for _, s := range read.Spans {
-		if _, err := s.File.ReadAt(rest[:s.Len], s.Pos); err != nil {
-			return nil, err
-		}
-		rest = rest[s.Len:]
+	data, err := read.Append(nil)
+	if err != nil {
+		return nil, err
 	}
-	for rest = data; len(rest) > 0; {
+	for rest := data; len(rest) > 0; {
 		b, tail, err := kafkaproto.NextBatch(rest)
 		if err == nil {
 			err = b.CheckCRC()

@@ -173,18 +173,10 @@ func (s *shard) readFrom(r *replayer, at kafkaproto.Offset) (kafkaproto.Offset, 
 		return at, err
 	}
 	defer read.Release()
-	if cap(r.buf) < read.Bytes {
-		r.buf = make([]byte, read.Bytes)
+	if r.buf, err = read.Append(r.buf[:0]); err != nil {
+		return at, err
 	}
-	buf := r.buf[:0]
-	for _, span := range read.Spans {
-		from := len(buf)
-		buf = buf[:from+int(span.Len)]
-		if _, err := span.File.ReadAt(buf[from:], span.Pos); err != nil {
-			return at, err
-		}
-	}
-	if err := r.replay(buf, at); err != nil {
+	if err := r.replay(r.buf, at); err != nil {
 		return at, err
 	}
 	if read.Next <= at {
