@@ -154,22 +154,10 @@ func (l *e2eLoad) halt() { l.stopOnce.Do(func() { close(l.stop) }) }
 // produce sends record i when it is due, start + i/rate, or at once if that has passed.
 func (l *e2eLoad) produce() {
 	filler := encodeRecords(1, l.o.RecordSize)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for i := int64(0); ; i++ {
 		due := time.Duration(float64(i) * float64(time.Second) / l.o.Rate)
-		if wait := due - time.Since(l.start); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-l.stop:
-				return
-			}
-		}
-		select {
-		case <-l.stop:
+		if !pauseUntil(l.start, due, l.stop) {
 			return
-		default:
 		}
 		l.send(due, filler)
 	}

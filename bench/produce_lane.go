@@ -105,18 +105,10 @@ func (l *produceLane) room() int {
 // waitDue waits until the next request is due and says how many are.
 func (l *produceLane) waitDue() int {
 	next := l.dueTime(l.sent.Load())
-	now := time.Since(l.load.start)
-	if next > now {
-		timer := time.NewTimer(next - now)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-l.load.stop:
-			return 0
-		}
-		now = time.Since(l.load.start)
+	if !pauseUntil(l.load.start, next, l.load.stop) {
+		return 0
 	}
-	return 1 + int((now-next)/l.interval)
+	return 1 + int((time.Since(l.load.start)-next)/l.interval)
 }
 
 func (l *produceLane) dueTime(i int64) time.Duration {
