@@ -64,11 +64,12 @@ func handleProduce(s *Server, r *request) {
 	p.left.Store(int32(len(p.slots)) + 1)
 	p.image = s.quorum.Image()
 	slot, bytes := 0, 0
+	here := len(p.slots) == 1 && !r.conn.in.hasFrame() // else what follows is better written together
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		for j := range t.Partitions {
 			bytes += len(t.Partitions[j].Records)
-			p.append(&p.slots[slot], t.Partitions[j].Records, frame)
+			p.append(&p.slots[slot], t.Partitions[j].Records, frame, here)
 			slot++
 		}
 	}
@@ -122,7 +123,7 @@ func (p *produce) find(key sessionKey) (*partition.Partition, error) {
 }
 
 // append hands one partition's records over.
-func (p *produce) append(slot *produceSlot, records []byte, frame *frame) {
+func (p *produce) append(slot *produceSlot, records []byte, frame *frame, here bool) {
 	part, err := p.find(slot.key)
 	if err == nil && (p.req.Acks < -1 || p.req.Acks > 1) {
 		err = errAcks
@@ -142,7 +143,7 @@ func (p *produce) append(slot *produceSlot, records []byte, frame *frame) {
 	}
 	req := partition.AppendRequest{
 		Records: records, Acks: p.req.Acks, Timeout: time.Duration(p.req.TimeoutMillis) * time.Millisecond,
-		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Done: slot.done,
+		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Here: here, Done: slot.done,
 	}
 	if p.req.TransactionID != nil {
 		req.TransactionalID = *p.req.TransactionID

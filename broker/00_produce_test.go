@@ -249,10 +249,15 @@ func TestIdempotentProducersAreCheckedAndDuplicatesAnswered(t *testing.T) {
 
 func TestABatchThatWasWrittenAfterItsTimeOutIsADuplicateOnRetry(t *testing.T) {
 	b := startBroker(t)
+	b.createTopic("first", 1)
 	b.createTopic("t", 1)
 	c := b.dial()
-	hold := make(chan struct{})
-	b.fs.Set(env.FaultHooks{WriteVAt: func(string, int64, int) (int, error) { <-hold; return 1 << 30, nil }})
+	hold, writing := make(chan struct{}), make(chan struct{}, 8)
+	b.fs.Set(env.FaultHooks{WriteVAt: func(string, int64, int) (int, error) { writing <- struct{}{}; <-hold; return 1 << 30, nil }})
+	first := produceRequest("first", 0, buildBatch(func(*kafkaproto.Builder) {}, "x"))
+	first.Acks = 0
+	b.dial().send(first) // whoever writes is held back, and c's connection must not be that
+	<-writing
 	req := produceRequest("t", 0, idempotent(0, "a"))
 	req.TimeoutMillis = 20
 	p := c.produce(req)

@@ -188,7 +188,7 @@ func (l *Log) enqueue(a *Append) (Appended, error) {
 	}
 	r.First, r.Last = items[0].first, next-1
 	items[len(items)-1].done = a.Done
-	if err := l.e.queue.pushAll(items); err != nil {
+	if err := l.e.queue.pushAll(items, a.Hold); err != nil {
 		return Appended{}, err
 	}
 	l.next = next

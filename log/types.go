@@ -160,8 +160,12 @@ type Append struct {
 	// Follower takes offsets and epochs from the data.
 	Follower bool
 	Origin   Origin
-	// Done is called once, without locks, from the writer's goroutine, when the bytes are released: written (nil) or
-	// failed. It must not block. It is not called when Append returns an error or a duplicate. May be nil.
+	// Hold does not wake the writer: the caller calls Log.WriteHeld at once when it has let go of its locks. Until then it
+	// must not wait for anything that may wait for the log to be written.
+	Hold bool
+	// Done is called once, without locks of the log, by who writes (the writer's goroutine, or any in WriteHeld), when the
+	// bytes are released: written (nil) or failed. It must not block. It is not called when Append returns an error or a
+	// duplicate. May be nil.
 	Done func(error)
 }
 

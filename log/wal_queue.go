@@ -31,6 +31,7 @@ type queue struct {
 	spare  []item
 	reject error // set while a failed write is undone, and for good when the engine is closed or failed
 	closed bool
+	busy   bool // somebody writes what was taken
 }
 
 func newQueue() *queue {
@@ -40,18 +41,18 @@ func newQueue() *queue {
 }
 
 // push adds an item, or says why nothing can be added now. The caller holds its log's lock.
-func (q *queue) push(it item) error { return q.pushAll([]item{it}) }
+func (q *queue) push(it item) error { return q.pushAll([]item{it}, false) }
 
-// pushAll adds items side by side, or none.
-func (q *queue) pushAll(items []item) error {
+// pushAll adds items side by side, or none. held: the caller sees to it that they are taken (tryTake).
+func (q *queue) pushAll(items []item, held bool) error {
 	q.mu.Lock()
 	if q.reject != nil {
 		err := q.reject
 		q.mu.Unlock()
 		return err
 	}
-	wake := len(q.items) == 0
 	q.items = append(q.items, items...)
+	wake := !q.busy && !held
 	q.mu.Unlock()
 	if wake {
 		q.wake.Signal()
@@ -59,13 +60,13 @@ func (q *queue) pushAll(items []item) error {
 	return nil
 }
 
-// take waits for items and takes them all. The slice is good until the next call. false when the queue is closed and
-// empty.
+// take waits until there are items and nobody writes, and takes them all. Who takes is the writer until written is called; the
+// slice is good until then. false when the queue is closed and empty.
 func (q *queue) take() ([]item, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.items) == 0 {
-		if q.closed {
+	for len(q.items) == 0 || q.busy {
+		if q.closed && !q.busy {
 			return nil, false
 		}
 		q.wake.Wait()
@@ -73,11 +74,41 @@ func (q *queue) take() ([]item, bool) {
 	return q.swap(), true
 }
 
+// tryTake is take for a goroutine that has other things to do: nil if there is nothing, somebody writes already, or it is more
+// than most bytes; then the writer's goroutine is woken.
+func (q *queue) tryTake(most int) []item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy || len(q.items) == 0 {
+		return nil
+	}
+	bytes := 0
+	for i := range q.items {
+		bytes += len(q.items[i].data)
+	}
+	if bytes > most {
+		q.wake.Signal()
+		return nil
+	}
+	return q.swap()
+}
+
 func (q *queue) swap() []item {
 	taken := q.items
-	q.items = q.spare[:0]
-	q.spare = taken
+	q.items, q.spare = q.spare[:0], nil
+	q.busy = true
 	return taken
+}
+
+// written gives back what take or tryTake returned, and wakes the writer's goroutine if there is more by now.
+func (q *queue) written(taken []item) {
+	clear(taken)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.spare, q.busy = taken, false
+	if len(q.items) > 0 || q.closed {
+		q.wake.Signal()
+	}
 }
 
 // refuse makes push fail with err, and takes what waits. A nil err lets pushes in again.

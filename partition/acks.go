@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
 )
 
@@ -21,8 +22,9 @@ type pending struct {
 	result   AppendResult
 	logDone  func(error) // p.written, bound once
 
-	duplicate bool   // of an append that the log has; it takes no bytes and does not call back
-	failures  uint32 // p.failures when it was given to the log
+	held      *log.Log // where its bytes wait to be written by who has appended them
+	duplicate bool     // of an append that the log has; it takes no bytes and does not call back
+	failures  uint32   // p.failures when it was given to the log
 
 	left atomic.Int32 // ends that are still to come
 

@@ -24,6 +24,9 @@ type AppendRequest struct {
 	Version         int16
 	TransactionalID string
 
+	// Here says that the caller's goroutine has time to write the records to the log itself, if they are few.
+	Here bool
+
 	// Release is called once, when Records is no longer needed. May be nil.
 	Release func()
 	// Done is called once with the answer; for acks=0 only if there is an error. It may come before Append returns or
@@ -72,7 +75,7 @@ func (p *Partition) Append(r AppendRequest) {
 	}
 	a := log.Append{
 		Data: data, Now: kafkaproto.Timestamp(now.UnixMilli()), LogAppendTime: t.logAppendTime,
-		Origin: log.OriginClient, Done: pd.logDone,
+		Origin: log.OriginClient, Hold: r.Here, Done: pd.logDone,
 	}
 	if !r.Client {
 		a.Origin = log.OriginCoordinator
@@ -117,6 +120,10 @@ func (p *Partition) submit(pd *pending, a log.Append) {
 
 // taken sees to the answer of an append that take has tried. No lock is held.
 func (p *Partition) taken(pd *pending, err error) {
+	if held := pd.held; held != nil {
+		pd.held = nil
+		held.WriteHeld()
+	}
 	if err != nil {
 		pd.refuse(err)
 		return
@@ -140,9 +147,13 @@ func (p *Partition) take(pd *pending, a log.Append) error {
 	if gone != nil {
 		return gone
 	}
-	done, err := p.log().Append(a)
+	l := p.log()
+	done, err := l.Append(a)
 	if err != nil {
 		return p.appendError(err)
+	}
+	if a.Hold {
+		pd.held = l
 	}
 	pd.next = done.Last + 1
 	pd.result.BaseOffset, pd.result.LogAppendTime, pd.result.LogStart = done.First, done.LogAppendTime, done.LogStart

@@ -55,6 +55,7 @@ func (r *round) answered(a fetchAnswer) {
 	}
 	var appends []taken
 	var cuts []cutting
+	alone := len(a.resp.Topics) == 1 && len(a.resp.Topics[0].Partitions) == 1
 	for i := range a.resp.Topics {
 		t := &a.resp.Topics[i]
 		for j := range t.Partitions {
@@ -65,15 +66,15 @@ func (r *round) answered(a fetchAnswer) {
 			if f.sentIn > a.request {
 				continue // it has been asked for anew since
 			}
-			r.partition(f, &t.Partitions[j], &appends, &cuts)
+			r.partition(f, &t.Partitions[j], alone, &appends, &cuts)
 		}
 	}
 	r.finishAppends(appends)
 	r.finishCuts(cuts)
 }
 
-// partition begins to do what the answer for a partition asks for.
-func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, appends *[]taken, cuts *[]cutting) {
+// partition begins to do what the answer for a partition asks for. alone: the answer has no other.
+func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, alone bool, appends *[]taken, cuts *[]cutting) {
 	now := r.m.now()
 	answer, records := f.answer(p)
 	if errors.Is(answer.Err, kafkaproto.ErrCorruptMessage) && p.ErrorCode == 0 {
@@ -91,10 +92,14 @@ func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, app
 			r.m.incoming.took(len(records), now)
 		}
 		t := taken{f, make(chan error, 1)}
-		if err := f.append(records, func(err error) { t.written <- err }); err != nil {
+		held, err := f.append(records, alone, func(err error) { t.written <- err })
+		if err != nil {
 			f.failed(now)
 			r.delay(f, now)
 			return
+		}
+		if held != nil {
+			held.WriteHeld()
 		}
 		*appends = append(*appends, t)
 	case replication.DoTruncate, replication.DoReset, replication.DoAskOffsets:

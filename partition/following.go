@@ -147,16 +147,21 @@ func (f *following) failed(now time.Time) {
 	})
 }
 
-// append gives the records to the log. written is called once if it returns nil.
-func (f *following) append(records []byte, written func(error)) error {
+// append gives the records to the log. written is called once if it returns nil. Where they wait to be written by the caller
+// (Log.WriteHeld), it is told.
+func (f *following) append(records []byte, hold bool, written func(error)) (held *log.Log, err error) {
 	p := f.p
 	p.role.RLock()
 	defer p.role.RUnlock()
 	if !f.still() {
-		return errOver
+		return nil, errOver
 	}
-	_, err := p.log().Append(log.Append{Data: records, Follower: true, Origin: log.OriginReplication, Done: written})
-	return err
+	l := p.log()
+	_, err = l.Append(log.Append{Data: records, Follower: true, Origin: log.OriginReplication, Hold: hold, Done: written})
+	if hold && err == nil {
+		held = l
+	}
+	return held, err
 }
 
 var errOver = errors.New("the leader epoch is over")

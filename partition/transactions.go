@@ -87,6 +87,7 @@ func (p *Partition) appendVerified(pd *pending, a log.Append, r *AppendRequest) 
 		p.taken(pd, err)
 	case TxnVerifying:
 		u := p.txns[id]
+		a.Hold = false // several are appended at once in the end
 		full := len(u.parked) >= mostParked
 		if !full {
 			u.parked = append(u.parked, parked{pd, a})
@@ -102,6 +103,7 @@ func (p *Partition) appendVerified(pd *pending, a log.Append, r *AppendRequest) 
 
 // park puts the first batch of a transaction aside and asks. It lets go of txnMu.
 func (p *Partition) park(pd *pending, a log.Append, r *AppendRequest, id kafkaproto.ProducerID, epoch kafkaproto.ProducerEpoch) {
+	a.Hold = false
 	verifier := p.manager.verifier
 	old := p.txns[id]
 	switch {
