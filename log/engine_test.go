@@ -39,3 +39,28 @@ func TestWhatIsAppendedIsReadBackAlsoAfterRestart(t *testing.T) {
 		t.Fatalf("not clean: %+v", r)
 	}
 }
+
+// Who deletes records wants room, perhaps because the disk is full: nothing more may be written by then that would seal a file.
+func TestDeletedRecordsGiveTheirRoomBackThoughNothingIsWritten(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l := mustLog(t, e, topic(1, 0))
+	for range 40 {
+		mustAppend(t, l, spec{size: 1000})
+	}
+	if err := e.sealActive(); err != nil {
+		t.Fatal(err)
+	}
+	files := e.Stats().WALFiles
+	for _, to := range []offset{10, 40} {
+		if err := l.AdvanceStart(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.keep.reclaim(); err != nil {
+		t.Fatal(err)
+	}
+	if s := e.Stats(); s.Unlinks < 2 || s.WALFiles >= files {
+		t.Errorf("%d files were removed; there are %d, before %d", s.Unlinks, s.WALFiles, files)
+	}
+}
