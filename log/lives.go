@@ -17,9 +17,8 @@ func (r *replay) findLives() error {
 	damage, stopped, passed := slices.Clone(r.damage), r.stopped, r.passed
 	defer func() { r.damage, r.stopped, r.passed = damage, stopped, passed }()
 	for i, s := range r.chain {
-		r.noteMissing(s.id)
-		if r.stopped {
-			return nil
+		if err := r.noteMissing(s.id); err != nil || r.stopped {
+			return err
 		}
 		limit, declared := r.ends[s.id]
 		if !declared || i == len(r.chain)-1 {

@@ -29,15 +29,15 @@ type replay struct {
 	stopped                   bool // at damage: nothing behind is applied
 	listed                    []fileEnd
 	highestNamed, passed      uint32
-	unlinked                  map[uint32]bool
-	lives                     map[tp]uint64 // see lives.go
+	unlinked                  map[uint32]bool // files that are about to go, as far as is known; see goes
+	asked                     int             // so many of the chain, from its end, have been asked
+	lives                     map[tp]uint64   // see lives.go
 	inline                    bool
 
 	// See replay_sorted.go.
-	sortedIDs []uint32        // that are there
-	going     map[uint32]bool // files that the chain says are about to go; nil: not asked yet
-	runs      []placed        // in the order in which they are to be placed
-	placed    []placed        // those that are
+	sortedIDs []uint32 // that are there
+	runs      []placed // in the order in which they are to be placed
+	placed    []placed // those that are
 }
 
 // maxDamage bounds how many damaged places are reported.
@@ -54,9 +54,6 @@ func (r *replay) run(ids []uint32) error {
 		return err
 	}
 	r.end = at(r.state.sealed, r.state.end)
-	if err := r.findUnlinked(); err != nil {
-		return err
-	}
 	if err := r.openSorted(); err != nil {
 		return err
 	}
@@ -64,7 +61,9 @@ func (r *replay) run(ids []uint32) error {
 		return err
 	}
 	for i, s := range r.chain {
-		r.noteMissing(s.id)
+		if err := r.noteMissing(s.id); err != nil {
+			return err
+		}
 		if err := r.placeRuns(s.id); err != nil {
 			return err
 		}
@@ -179,18 +178,16 @@ func (r *replay) link(all []*scanner) {
 	}
 }
 
-// findUnlinked looks for the records of files that were about to go, where a file is missing: they stand in the last
-// two files at most, before the list of a newer one leaves the missing file out.
-func (r *replay) findUnlinked() error {
-	if !r.rebuild {
-		return nil
-	}
-	for _, s := range r.chain[max(0, len(r.chain)-2):] {
-		if err := s.unlinks(r.unlinked); err != nil {
-			return err
+// goes tells whether one of the files that are read says that a file is about to go. That is mostly one of the newest, but those
+// that were begun before the file went name it still, however many they are.
+func (r *replay) goes(id uint32) (bool, error) {
+	for !r.unlinked[id] && r.asked < len(r.chain) {
+		r.asked++
+		if err := r.chain[len(r.chain)-r.asked].unlinks(r.unlinked); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return r.unlinked[id], nil
 }
 
 // unlinks notes the files that a file says are about to go.
@@ -206,12 +203,18 @@ func (s *scanner) unlinks(into map[uint32]bool) error {
 
 // noteMissing stops the replay before a file if one is missing that should stand between it and the one before: either
 // its directory entry was never made durable, or it was lost.
-func (r *replay) noteMissing(before uint32) {
+func (r *replay) noteMissing(before uint32) error {
 	for _, f := range r.listed {
-		if f.id <= r.state.sealed || f.id >= before || f.id <= r.passed || r.unlinked[f.id] {
+		if f.id <= r.state.sealed || f.id >= before || f.id <= r.passed {
 			continue
 		}
 		if slices.ContainsFunc(r.chain, func(s *scanner) bool { return s.id == f.id }) {
+			continue
+		}
+		if gone, err := r.goes(f.id); gone || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if len(r.damage) < maxDamage {
@@ -222,6 +225,7 @@ func (r *replay) noteMissing(before uint32) {
 		r.stopped = r.stopped || !r.e.opts.AcceptCorruption
 	}
 	r.passed = before
+	return nil
 }
 
 // file applies one file of the chain.

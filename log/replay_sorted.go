@@ -35,6 +35,14 @@ func (r *replay) openSorted() error {
 		return err
 	}
 	for _, c := range counting {
+		if !slices.Contains(r.sortedIDs, c.id) {
+			if gone, err := r.goes(c.id); gone || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		f, err := r.loadSorted(c)
 		if err != nil {
 			return err
@@ -103,20 +111,6 @@ func (r *replay) toPlace(f *sortedFile) {
 	for place, runs := range byPlace {
 		r.runs = append(r.runs, placed{place, f, runs})
 	}
-}
-
-// goes tells whether one of the files that are not sealed says that a file is about to go.
-func (r *replay) goes(id uint32) (bool, error) {
-	if r.going == nil {
-		going := map[uint32]bool{}
-		for _, s := range r.chain {
-			if err := s.unlinks(going); err != nil {
-				return false, err
-			}
-		}
-		r.going = going
-	}
-	return r.going[id], nil
 }
 
 // applySorted is about the record that a sorted file counts.

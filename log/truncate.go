@@ -41,14 +41,20 @@ func (l *Log) Truncate(to kafkaproto.Offset) error {
 // AdvanceStart moves the log start offset up: what is below can't be read any more and its disk space is given back in
 // time. Beyond the end it leaves an empty log that goes on at to. Moving it down does nothing.
 func (l *Log) AdvanceStart(to kafkaproto.Offset) error {
+	from := to
 	beyond := func() bool { return to > l.written }
-	return l.control(beyond, func() ([]byte, error) {
+	err := l.control(beyond, func() ([]byte, error) {
 		if to <= l.start {
 			return nil, nil
 		}
+		from = l.start
 		l.next = max(l.next, to)
 		return appendControlInt(nil, ctlStart, l.id, int64(to)), nil
 	})
+	if err == nil && from < to {
+		l.e.keep.noteRuns(l.id, from, to)
+	}
+	return err
 }
 
 // control makes a control record under the log's lock, and waits until that is written and, under FlushAlways, durable. A
