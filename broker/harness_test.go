@@ -137,7 +137,7 @@ func (b *testBroker) newGroups(cfg *config.Config) *shard.Host {
 	return shard.NewHost(shard.Options{
 		Env: b.env, NodeID: 1, Topic: offsetsTopic, Partitions: b.manager,
 		New:   func(int32) shard.Machine { return groups.New(o) },
-		Timer: func(key string) any { return groups.TimerFired{Key: key} },
+		Timer: func(key string) any { return groups.TimerFired{Key: key} }, Writes: groups.Writes,
 	})
 }
 

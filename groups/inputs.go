@@ -106,6 +106,15 @@ type LeaveAnswer struct {
 	Err        error
 }
 
+// Writes tells inputs that have records written whenever they succeed.
+func Writes(input any) bool {
+	switch input.(type) {
+	case OffsetCommit, TxnOffsetCommit, DeleteOffsets, DeleteGroup:
+		return true
+	}
+	return false
+}
+
 // OffsetCommit stores offsets (key 8). Answered with []OffsetCommitAnswer, one for each of Offsets in order, or Reply.Err,
 // which then holds for all. Whether topics and partitions exist was asked before.
 type OffsetCommit struct {

@@ -393,3 +393,52 @@ func TestCompactionLeavesTheReserve(t *testing.T) {
 	mustCompact(t, e)
 	mustEqual(t, "room again", contents(t, e), want)
 }
+
+// A WAL file may be begun between the record that sorted files go and their removal. It must not name them: when the file with that
+// record is sealed, and the index has forgotten them, nothing would say that they are not missing.
+func TestAFileThatIsBegunWhileSortedFilesGoDoesNotNameThem(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(compacting)
+	scattered(t, w, e)
+	mustCompact(t, e)
+	for _, id := range e.Logs() {
+		l, _ := e.Log(id)
+		if err := l.AdvanceStart(l.Ends().Next - 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.sealActive(); err != nil {
+		t.Fatal(err)
+	}
+	gone, deletions := e.seal.dead()
+	if !slices.ContainsFunc(gone, func(id uint32) bool { return e.seal.infos[id].kind == fileSorted }) {
+		t.Fatalf("no sorted file is dead among %v", gone)
+	}
+	if err := e.keep.checkpoint(gone, deletions); err != nil {
+		t.Fatal(err)
+	}
+	record := position(e.write.at.Load()).file()
+	held, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = e.seal.do(func() error { close(held); <-release; return nil })
+	}()
+	<-held
+	e.write.rotateNow.Store(true)
+	if err := e.waitWritten(item{lazy: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range gone {
+		if err := e.files.unlink(id); err != nil {
+			t.Fatal(err)
+		}
+		e.seal.noteUnlinked(id)
+	}
+	close(release)
+	if err := e.seal.wait(record); err != nil {
+		t.Fatal(err)
+	}
+	want := contents(t, e)
+	for _, lose := range []bool{false, true} {
+		mustEqual(t, fmt.Sprintf("index lost: %v", lose), contents(t, w.crashed(lose).open(compacting)), want)
+	}
+}

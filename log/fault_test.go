@@ -307,3 +307,27 @@ func TestAnIndexThatPebbleCantWriteFailsTheDirectoryWithoutHanging(t *testing.T)
 		t.Fatal(err)
 	}
 }
+
+func TestAStartOnAFullDiskLeavesTheIndexAlone(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l := mustLog(t, e, topic(1, 0))
+	for range 8 {
+		mustAppend(t, l, spec{n: 1, size: 4 << 10})
+	}
+	closeEngine(t, e)
+	full := w.crashed(false)
+	full.fault.Change(func(h *env.FaultHooks) { h.VFSWrite = func(string) error { return syscall.ENOSPC } })
+	rebuilt := func(o *Options) {
+		o.Events.IndexRebuilt = func(reason error) { t.Errorf("the index is made anew: %v", reason) }
+	}
+	if _, _, err := full.tryOpen(rebuilt); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("without room: %v, want ENOSPC", err)
+	}
+	room := full.crashed(false) // the process ended
+	e = room.open(rebuilt)
+	l, _ = e.Log(topic(1, 0))
+	if got := len(readAll(t, l, 0, 1<<20)); got != 8 || e.Recovery().Rebuilt {
+		t.Errorf("with room again: %d batches of 8, %+v", got, e.Recovery())
+	}
+}

@@ -40,9 +40,24 @@ type indexLogger struct {
 func (indexLogger) Infof(string, ...any)  {}
 func (indexLogger) Errorf(string, ...any) {}
 func (l indexLogger) Fatalf(format string, args ...any) {
-	l.fatal(fmt.Errorf("index: "+format, args...))
+	e := indexFatal{text: fmt.Sprintf("index: "+format, args...)}
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			e.cause = cause
+		}
+	}
+	l.fatal(e)
 	select {}
 }
+
+// indexFatal is what Pebble gave up for: its words, and the error that they tell of, if there is one.
+type indexFatal struct {
+	text  string
+	cause error
+}
+
+func (e indexFatal) Error() string { return e.text }
+func (e indexFatal) Unwrap() error { return e.cause }
 
 const (
 	indexCache    = 4 << 20

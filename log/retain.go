@@ -330,6 +330,7 @@ func (m *maintenance) checkpoint(gone []uint32, deletions bool) error {
 		for _, id := range e.write.missing(gone) {
 			body = appendControl(body, ctlUnlink, tp{}, binary.BigEndian.AppendUint32(nil, id))
 		}
+		e.files.unlist(gone) // or a file that is begun before they are gone would name them again
 		return body
 	}})
 	if err != nil {

@@ -100,6 +100,17 @@ func (t *fileTable) list(id, end uint32) {
 	}
 }
 
+// unlist has no further WAL file name sorted files that are about to go.
+func (t *fileTable) unlist(ids []uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		if f := t.byID[id]; f != nil && f.kind == fileSorted {
+			f.listed = false
+		}
+	}
+}
+
 // acquire opens the file, if need be, and takes a reference.
 func (t *fileTable) acquire(id uint32) (*file, error) {
 	t.mu.Lock()

@@ -19,7 +19,7 @@ func (n *Node) openGroups() {
 	n.groups = shard.NewHost(shard.Options{
 		Env: n.o.Env, NodeID: n.set.nodeID, Topic: offsetsTopic, Partitions: n.manager,
 		New:   func(int32) shard.Machine { return groups.New(groupOptions(c)) },
-		Timer: func(key string) any { return groups.TimerFired{Key: key} },
+		Timer: func(key string) any { return groups.TimerFired{Key: key} }, Writes: groups.Writes,
 		Codec: kafkaproto.Codec(c.Int("offsets.topic.compression.codec")), CommitTimeout: c.Duration("offsets.commit.timeout.ms"), LoadBytes: c.Int("offsets.load.buffer.size"),
 		Lease: n.quorum.Lease, Logger: n.log, Events: n.metrics.ShardEvents(),
 	})

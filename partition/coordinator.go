@@ -52,6 +52,12 @@ func (p *Partition) AppendRecords(r CoordinatorAppend) (base, next kafkaproto.Of
 	return done.First, done.Last + 1, nil
 }
 
+// Full tells that the disk is full up to the reserve, so that appends fail.
+func (p *Partition) Full() bool {
+	e := p.Dir().Engine
+	return e != nil && e.Full()
+}
+
 // Committed is the high watermark, while this node leads in that epoch.
 func (p *Partition) Committed(epoch kafkaproto.LeaderEpoch) (kafkaproto.Offset, error) {
 	v := p.look(epoch)

@@ -31,6 +31,9 @@ type Options struct {
 	Partitions *partition.Manager
 	New        func(partition int32) Machine
 	Timer      func(key string) any // makes the input that the timer of that key asked for
+	// Writes tells inputs that are there to have something written. While the disk is full they are refused before the machine sees
+	// them: what it decided and the log did not take would cost the machine, and everybody the time until it is loaded. May be nil.
+	Writes func(input any) bool
 	// Lease is until when no other node can have been given this one's leaderships; nil: for ever. Past it a coordinator
 	// whose topic has other replicas answers nothing: another one may know more. It must be cheap.
 	Lease func() time.Time

@@ -101,6 +101,10 @@ func (s *shard) giveBack(rest []entry) {
 }
 
 func (s *shard) handle(now time.Time, e entry) error {
+	if e.done != nil && s.noRoomFor(e.input) {
+		s.settled = append(s.settled, answer{need: s.next, done: e.done, err: coordinatorCode(kafkaproto.ErrKafkaStorageError)})
+		return nil
+	}
 	var t machine.Ticket
 	if e.done != nil {
 		s.last++
@@ -116,6 +120,12 @@ func (s *shard) handle(now time.Time, e entry) error {
 		s.current = 0
 	}
 	return err
+}
+
+// noRoomFor tells whether there is no use in asking the machine: see Options.Writes.
+func (s *shard) noRoomFor(input any) bool {
+	writes := s.host.o.Writes
+	return writes != nil && input != nil && writes(input) && s.part.Full()
 }
 
 // take does what a machine has decided: records are gathered and replayed, answers noted, timers set.

@@ -616,3 +616,24 @@ func TestAnswersThatWaitOutliveTheirMachine(t *testing.T) {
 	parked.ok(int64(0))
 	read.ok("1")
 }
+
+// On a full disk what would be written is refused, and the machine stays: it answers whatever needs no room.
+func TestAFullDiskRefusesWritesAndKeepsTheMachine(t *testing.T) {
+	n := startNode(t, func(n *node) {
+		n.options.Writes = func(input any) bool { _, ok := input.(set); return ok }
+	})
+	n.topic(1)
+	n.submit(0, set{"a", "1"}).ok(int64(0))
+	n.mem.SetUsage(0, 1<<30)
+	eventually(t, "the disk is full", func() bool { n.clock.Advance(time.Second); return n.engine.Full() })
+	for range 3 {
+		n.submit(0, set{"a", "2"}).fails(kafkaproto.ErrNotCoordinator)
+		n.submit(0, get("a")).ok("1")
+	}
+	if failed := n.failed(); len(failed) > 0 {
+		t.Errorf("the machine was dropped: %v", failed)
+	}
+	n.mem.SetUsage(1<<30, 1<<30)
+	eventually(t, "there is room", func() bool { n.clock.Advance(time.Second); return !n.engine.Full() })
+	n.submit(0, set{"a", "3"}).ok(int64(1))
+}

@@ -173,7 +173,7 @@ func (l *life) open(d *disk) (err error) {
 	l.host = shard.NewHost(shard.Options{
 		Env: e, NodeID: l.n.id, Topic: offsetsTopic, Partitions: l.manager, Lease: func() time.Time { return *l.lease.Load() },
 		New:   func(int32) shard.Machine { return groups.New(s.plan.groupOptions()) },
-		Timer: func(key string) any { return groups.TimerFired{Key: key} },
+		Timer: func(key string) any { return groups.TimerFired{Key: key} }, Writes: groups.Writes,
 	})
 	l.engine = engine
 	return nil
