@@ -75,7 +75,7 @@ func (q *queue) take() ([]item, bool) {
 
 func (q *queue) swap() []item {
 	taken := q.items
-	q.items = q.spare[:0]
+	q.items = trim(q.spare)
 	q.spare = taken
 	return taken
 }
