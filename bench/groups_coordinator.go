@@ -195,12 +195,17 @@ const callTimeout = 30 * time.Second
 
 // callWithin is call that ends with ctx or after a while; the connection is of no more use then.
 func (c *conn) callWithin(ctx context.Context, within time.Duration, req kmsg.Request, resp kmsg.Response) error {
+	return c.callUpTo(ctx, within, req.MaxVersion(), req, resp)
+}
+
+// callUpTo is callWithin in a version up to limit.
+func (c *conn) callUpTo(ctx context.Context, within time.Duration, limit int16, req kmsg.Request, resp kmsg.Response) error {
 	if err := c.nc.SetDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	newest, err := c.version(req.Key(), req.MaxVersion())
+	newest, err := c.version(req.Key(), limit)
 	if err != nil {
 		return err
 	}

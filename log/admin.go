@@ -26,6 +26,7 @@ func (e *Engine) CreateLogs(ids []kafkaproto.TopicPartition, cfg LogConfig) ([]*
 		return nil, err
 	}
 	var body []byte
+	shared := e.config(cfg)
 	logs, fresh := make([]*Log, len(ids)), []*Log(nil)
 	for i, id := range ids {
 		l := e.lookup(id)
@@ -36,7 +37,7 @@ func (e *Engine) CreateLogs(ids []kafkaproto.TopicPartition, cfg LogConfig) ([]*
 		}
 		logs[i] = l
 		l.mu.Lock()
-		l.setConfig(cfg)
+		l.setConfig(shared)
 		if l.quarantined != 0 {
 			body = appendControlInt(body, ctlQuarantine, id, -1)
 		}

@@ -54,7 +54,7 @@ func (l *Log) Refused(records []byte) {
 	if l.dead != nil || l.load() != nil {
 		return
 	}
-	if p := l.state.producers.byID[b.ProducerID()]; p != nil && p.assigned.epoch >= 0 {
+	if p := l.state.producers().byID[b.ProducerID()]; p != nil && p.assigned.epoch >= 0 {
 		return
 	}
 	i := infoOf(b, 0, 0)
@@ -137,7 +137,7 @@ func (l *Log) checkProducer(b kafkaproto.Batch, a *Append, changed *map[kafkapro
 	i := infoOf(b, 0, offset(b.LastOffsetDelta()))
 	known := (*changed)[i.producer]
 	if known == nil {
-		if p := l.state.producers.byID[i.producer]; p != nil {
+		if p := l.state.producers().byID[i.producer]; p != nil {
 			known = &p.assigned
 		} else {
 			unknown := newProducerData()
@@ -242,7 +242,7 @@ func (l *Log) assign(data []byte, follower bool) {
 			continue
 		}
 		delete(l.refused, b.ProducerID())
-		p := l.state.producers.get(b.ProducerID())
+		p := l.state.ownProducers().get(b.ProducerID())
 		i := infoOf(b, b.BaseOffset(), b.LastOffset())
 		if !follower || !planted.Is(planted.ProducersForgotten) {
 			p.assigned.update(&i)

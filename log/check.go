@@ -56,8 +56,8 @@ func (l *Log) checkEntry(of *entry, truncations uint32) error {
 		return nil // it may be gone
 	}
 	damage.Known, damage.Log, damage.First, damage.Last = true, l.id, lost.first, lost.last
-	if !slices.ContainsFunc(l.holes, func(h hole) bool { return h.first == lost.first && h.last == lost.last }) {
-		l.holes = append(slices.Clone(l.holes), lost)
+	if !slices.ContainsFunc(l.holes(), func(h hole) bool { return h.first == lost.first && h.last == lost.last }) {
+		l.addHole(lost)
 	}
 	if f := l.e.opts.Events.Corruption; f != nil {
 		f(damage)

@@ -119,8 +119,8 @@ func (c *compactor) due() (due []dirtyPart, waiting bool, err error) {
 func (c *compactor) part(l *Log, now time.Time) (*dirtyPart, error) {
 	d := &dirtyPart{l: l}
 	l.mu.Lock()
-	d.cfg, d.incarnation, d.start = l.cfg, l.incarnation, l.start
-	usable := l.cfg.Compact && l.dead == nil && !l.deleting && l.created && l.quarantined == 0 && len(l.holes) == 0
+	d.cfg, d.incarnation, d.start = *l.cfg, l.incarnation, l.start
+	usable := l.cfg.Compact && l.dead == nil && !l.deleting && l.created && l.quarantined == 0 && l.damaged == nil
 	high, sealed := l.high, l.sealed
 	if usable && len(l.entries) > 0 {
 		d.waiting = l.rolled(now)
@@ -202,7 +202,7 @@ func (c *compactor) clean(d *dirtyPart) ([]move, error) {
 		aborted: aborted, bound: d.bound,
 	}
 	if err == nil {
-		rules.last = d.l.state.producers.lastRecords()
+		rules.last = d.l.state.producers().lastRecords()
 	}
 	d.l.mu.Unlock()
 	if err != nil {

@@ -79,10 +79,10 @@ func TestWhatIsEncodedDecodesToItself(t *testing.T) {
 		t.Errorf("key %v %d %v", id, o, err)
 	}
 	s, s2 := logState{epochs: epochTable{{1, 2}, {3, 4}}}, logState{}
-	p := s.producers.get(kafkaproto.ProducerID(9))
+	p := s.ownProducers().get(kafkaproto.ProducerID(9))
 	p.written = producerData{epoch: 2, n: 1, coordinatorEpoch: 3, lastTime: 4, txnStart: 5}
 	p.written.batches[0] = batchMeta{lastSeq: 1, delta: 0, last: 6, time: 7}
-	if err := s2.decode(s.encode()); err != nil || s2.producers.byID[9].assigned != p.written || len(s2.epochs) != 2 {
+	if err := s2.decode(s.encode()); err != nil || s2.producers().byID[9].assigned != p.written || len(s2.epochs) != 2 {
 		t.Errorf("state %+v %v", s2, err)
 	}
 }

@@ -225,7 +225,7 @@ func (c *compactor) movable(id tp) (incarnation uint64, internal, ok bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.incarnation, l.cfg.Internal, l.dead == nil && l.created && len(l.holes) == 0
+	return l.incarnation, l.cfg.Internal, l.dead == nil && l.created && l.damaged == nil
 }
 
 // copy writes sorted files and has them count.

@@ -250,7 +250,7 @@ func dumpCheckpoint(body []byte) string {
 	var s logState
 	err := s.decode(c.state)
 	return orError(fmt.Sprintf("start %d, end %d, high watermark %d, %d epochs, %d producers, %d aborted transactions",
-		c.meta.start, c.meta.next, c.meta.high, len(s.epochs), len(s.producers.byID), len(c.aborted)), err)
+		c.meta.start, c.meta.next, c.meta.high, len(s.epochs), len(s.producers().byID), len(c.aborted)), err)
 }
 
 func orError(text string, err error) string {
@@ -337,7 +337,7 @@ func dumpValue(k, val []byte, last offset) (string, error) {
 	case keyState:
 		var s logState
 		err := s.decode(val)
-		return fmt.Sprintf("%d epochs, %d producers", len(s.epochs), len(s.producers.byID)), err
+		return fmt.Sprintf("%d epochs, %d producers", len(s.epochs), len(s.producers().byID)), err
 	case keyHole:
 		var h hole
 		err := h.decode(last, val)

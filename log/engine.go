@@ -47,7 +47,9 @@ type Engine struct {
 	fresh     bool // in a recovery: the index is made anew
 	counts    counters
 	tuned     tuning
-	wg        sync.WaitGroup
+	// lastConfig is the one that a log was given last, for others to share.
+	lastConfig atomic.Pointer[LogConfig]
+	wg         sync.WaitGroup
 }
 
 type counters struct {

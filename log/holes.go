@@ -29,7 +29,7 @@ func (l *Log) FirstHole() (kafkaproto.Offset, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first, found := offset(0), false
-	for _, h := range l.holes {
+	for _, h := range l.holes() {
 		if h.last >= l.start && (!found || h.first < first) {
 			first, found = h.first, true
 		}
@@ -41,14 +41,31 @@ func (l *Log) FirstHole() (kafkaproto.Offset, bool) {
 // the list that they have. The lock is held.
 func (l *Log) cutHoles(to offset) {
 	var kept []hole
-	for _, h := range l.holes {
+	for _, h := range l.holes() {
 		if h.first >= to {
 			continue
 		}
 		h.last = min(h.last, to-1)
 		kept = append(kept, h)
 	}
-	l.holes = kept
+	l.damaged = nil
+	if len(kept) > 0 {
+		l.damaged = &kept
+	}
+}
+
+// holes are what was lost to damage. Who has the list may keep it. The lock is held.
+func (l *Log) holes() []hole {
+	if l.damaged == nil {
+		return nil
+	}
+	return *l.damaged
+}
+
+// addHole adds one to a new list. The lock is held.
+func (l *Log) addHole(h hole) {
+	list := append(slices.Clone(l.holes()), h)
+	l.damaged = &list
 }
 
 // Damaged names the logs that an error of Open says are damaged (ErrCorrupt). all is set if it can't be told which: any log of

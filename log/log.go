@@ -7,50 +7,51 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// Log is the log of one partition. It has no goroutine and no descriptor of its own: an idle one costs its struct.
+// Log is the log of one partition. It has no goroutine and no descriptor of its own: an idle one costs its struct and its state,
+// whose sizes TestAnIdleLogCostsLittle bounds.
 type Log struct {
 	e  *Engine
 	id tp
 
-	mu       sync.Mutex
-	cfg      LogConfig
-	policy   FlushPolicy // cfg's, or the engine's
-	listener func()
+	mu         sync.Mutex
+	policy     FlushPolicy // cfg's, or the engine's
+	highNoted  bool        // in Engine.high
+	created    bool        // the record of its creation is written
+	deleting   bool        // the record of its deletion is on its way
+	checkpoint uint32      // file with the last checkpoint, or with the creation
+	cutIn      uint32      // file with the last truncation: the index is wrong above l.sealed until that is sealed
+	cfg        *LogConfig  // shared by logs with the same, never changed
+	listener   func()
 
 	start, next, written, flushed offset
 	high                          offset // what the partition noted last
 	highLogged                    offset // what the WAL knows of it
-	highNoted                     bool   // in Engine.high
 
 	incarnation uint64
-	checkpoint  uint32 // file with the last checkpoint, or with the creation
-	quarantined int64  // ms since 1970, 0: no
-	created     bool   // the record of its creation is written
-	deleting    bool   // the record of its deletion is on its way
-	dead        error  // deleted or closed
+	quarantined int64 // ms since 1970, 0: no
+	dead        error // deleted or closed
 
 	entries     []entry // what is not sealed; see memory_index.go
 	sealed      offset  // below it the index is right, from it on entries are
 	state       *logState
 	pending     epochEntry // assigned, its record not yet written; epoch -1: none
 	truncations uint32
-	cutIn       uint32 // file with the last truncation: the index is wrong above l.sealed until that is sealed
 	touched     uint32 // file whose changes of this log no capture holds yet, 0: none
 	changes     changes
-	drained     chan struct{} // closed when written has reached next
-	holes       []hole
+	drained     chan struct{}                       // closed when written has reached next
+	damaged     *[]hole                             // see holes; nil: none, as nearly always
 	refused     map[kafkaproto.ProducerID]batchInfo // first batches that were, of producers that are not known; see Refused
 
 	// Of the syncer, under its lock.
 	dirtyRound uint64
-	dirtyIndex int
+	dirtyIndex int32
 	// Of the writer alone.
+	planIndex              int32
 	planRound, notifyRound uint64
-	planIndex              int
 }
 
 func (e *Engine) newLog(id tp) *Log {
-	return &Log{e: e, id: id, policy: e.opts.FlushPolicy, pending: epochEntry{epoch: -1}, changes: noChanges}
+	return &Log{e: e, id: id, cfg: &noConfig, policy: e.opts.FlushPolicy, pending: epochEntry{epoch: -1}, changes: noChanges}
 }
 
 // ID names the log.
@@ -60,10 +61,22 @@ func (l *Log) ID() kafkaproto.TopicPartition { return l.id }
 func (l *Log) SetConfig(c LogConfig) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.setConfig(c)
+	l.setConfig(l.e.config(c))
 }
 
-func (l *Log) setConfig(c LogConfig) {
+// noConfig is the configuration of a log that nobody has opened yet.
+var noConfig LogConfig
+
+// config is a configuration that logs may share: as a rule many are given the same one after another.
+func (e *Engine) config(c LogConfig) *LogConfig {
+	if last := e.lastConfig.Load(); last != nil && *last == c {
+		return last
+	}
+	e.lastConfig.Store(&c)
+	return &c
+}
+
+func (l *Log) setConfig(c *LogConfig) {
 	l.cfg, l.policy = c, c.Policy
 	if l.policy == FlushDefault {
 		l.policy = l.e.opts.FlushPolicy

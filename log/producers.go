@@ -176,7 +176,7 @@ type openTxn struct {
 	first    offset
 }
 
-// producerTable are the producers of one log. The log's lock guards it.
+// producerTable are the producers of one log. The log's lock guards it. What needs none to be known works on nil, too.
 type producerTable struct {
 	byID map[kafkaproto.ProducerID]*producer
 	open []openTxn // by first offset, of what is written
@@ -232,6 +232,9 @@ func (t *producerTable) close(b *batchInfo, first offset) {
 
 // rollback forgets what was assigned but not written.
 func (t *producerTable) rollback() {
+	if t == nil {
+		return
+	}
 	for id, p := range t.byID {
 		p.assigned, p.inFlight = p.written, 0
 		if !p.written.known() {
@@ -243,6 +246,9 @@ func (t *producerTable) rollback() {
 // truncate forgets what was written at to and above. What a remembered batch below was is kept, as in Kafka, whose
 // snapshots do no more; reopened are transactions that lost their marker.
 func (t *producerTable) truncate(to offset, reopened []AbortedTxn) {
+	if t == nil {
+		return
+	}
 	for id, p := range t.byID {
 		d := &p.written
 		for d.n > 0 && d.batches[d.n-1].last >= to {
@@ -279,6 +285,9 @@ func (t *producerTable) reopen(c AbortedTxn) {
 
 // expire forgets producers that were idle for long.
 func (t *producerTable) expire(before int64) {
+	if t == nil {
+		return
+	}
 	for id, p := range t.byID {
 		if p.inFlight == 0 && p.written.txnStart < 0 && p.written.lastTime < before {
 			delete(t.byID, id)
@@ -286,8 +295,19 @@ func (t *producerTable) expire(before int64) {
 	}
 }
 
+// forgetAborted forgets aborted transactions whose marker is below an offset. Who has the list of before may keep it.
+func (t *producerTable) forgetAborted(below offset) {
+	if t == nil || len(t.aborted) == 0 {
+		return
+	}
+	t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < below })
+}
+
 // lastStable is the first offset that a transaction holds back, hw if none does.
 func (t *producerTable) lastStable(hw offset) offset {
+	if t == nil {
+		return hw
+	}
 	t.closing = slices.DeleteFunc(t.closing, func(c AbortedTxn) bool { return c.Last < hw })
 	stable := hw
 	if len(t.open) > 0 {

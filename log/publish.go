@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/streambus/streambus/internal/invariants"
 	"github.com/streambus/streambus/kafkaproto"
@@ -70,7 +69,7 @@ func (l *Log) publishBatch(b kafkaproto.Batch) {
 		return
 	}
 	i := infoOf(b, b.BaseOffset(), b.LastOffset())
-	l.state.producers.publish(&i)
+	l.state.ownProducers().publish(&i)
 	l.changes.state = true
 }
 
@@ -248,8 +247,7 @@ func (l *Log) applyStart(to offset) {
 	l.changes.started = true
 	n := search(l.entries, to)
 	l.entries = l.entries[n:]
-	t := &l.state.producers
-	t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < to })
+	l.state.table.forgetAborted(to)
 	if l.written < to {
 		l.written, l.next = to, max(l.next, to)
 		l.truncations++
@@ -294,10 +292,12 @@ func (l *Log) restore(cp *checkpoint) error {
 		l.entries = l.entries[search(l.entries, l.start):]
 	}
 	l.applyStart(cp.meta.start)
-	s.producers.aborted = cp.aborted
+	if len(cp.aborted) > 0 {
+		s.ownProducers().aborted = cp.aborted
+	}
 	if !l.e.fresh {
 		// Of what is sealed the index knows more: since the checkpoint compaction by key may have left some out.
-		s.producers.aborted = slices.DeleteFunc(cp.aborted, func(a AbortedTxn) bool { return a.Last < l.sealed })
+		s.table.forgetAborted(l.sealed)
 	}
 	l.state = s
 	return nil

@@ -108,7 +108,7 @@ func (l *Log) beginRead(r *ReadRequest) (*collector, error) {
 	}
 	return &collector{
 		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealed, entries: l.entries,
-		truncations: l.truncations, holes: l.holes, left: r.MaxBytes,
+		truncations: l.truncations, holes: l.holes(), left: r.MaxBytes,
 	}, nil
 }
 

@@ -176,7 +176,7 @@ func (e *Engine) loadHoles() error {
 			return false, err
 		}
 		if l := e.logs[id]; l != nil {
-			l.holes = append(l.holes, h)
+			l.addHole(h)
 		}
 		return true, nil
 	})

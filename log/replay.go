@@ -402,7 +402,7 @@ func (r *replay) noteGap(s *scanner, l *Log, h *frameHeader) {
 	if !r.e.opts.AcceptCorruption {
 		return
 	}
-	l.holes = append(slices.Clone(l.holes), lost)
+	l.addHole(lost)
 	r.e.seal.noteHole(s.id, l.id, lost)
 }
 

@@ -198,7 +198,7 @@ func (r *replay) reach(f *sortedFile, t *sortedRun, before uint32) {
 	l.next, l.sealed = l.written, l.written
 	for _, gone := range f.lost {
 		if gone.log == t.log && gone.hole.first >= t.first && gone.hole.last <= t.last {
-			l.holes = append(slices.Clone(l.holes), gone.hole)
+			l.addHole(gone.hole)
 			r.e.seal.noteHole(before, l.id, gone.hole)
 		}
 	}

@@ -153,7 +153,7 @@ func (l *Log) retention(now time.Time) (start offset, quarantineOver bool) {
 		return -1, now.UnixMilli()-l.quarantined >= QuarantineTime.Milliseconds()
 	}
 	if l.state != nil {
-		l.state.producers.expire(now.Add(-l.e.producerExpiration()).UnixMilli())
+		l.state.table.expire(now.Add(-l.e.producerExpiration()).UnixMilli())
 	}
 	if !l.cfg.Delete || l.cfg.RetentionTime <= 0 && l.cfg.RetentionBytes <= 0 {
 		return -1, false
@@ -401,7 +401,7 @@ func (l *Log) checkpointNow() (checkpoint, bool) {
 		l.e.fail(l.e.indexDamage(err))
 		return cp, false
 	}
-	for _, a := range l.state.producers.aborted {
+	for _, a := range l.state.producers().aborted {
 		if a.Last >= bound {
 			cp.aborted = append(cp.aborted, a)
 		}

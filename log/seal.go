@@ -88,7 +88,7 @@ func (s *sealer) capture(l *Log) {
 		c.entries = inFile(l.entries, id)
 		if l.changes.state && l.state != nil {
 			c.state = l.state.encode()
-			c.aborted = l.state.producers.aborted
+			c.aborted = l.state.producers().aborted
 		}
 	}
 	l.touched, l.changes = 0, noChanges
@@ -327,9 +327,7 @@ func (l *Log) forget(sealed uint32) {
 		l.entries = dropThrough(l.entries, sealed)
 	}
 	if l.state != nil {
-		bound := l.sealed
-		t := &l.state.producers
-		t.aborted = slices.DeleteFunc(slices.Clone(t.aborted), func(a AbortedTxn) bool { return a.Last < bound })
+		l.state.table.forgetAborted(l.sealed)
 	}
 }
 

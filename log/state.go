@@ -10,8 +10,26 @@ import (
 
 // logState is what a log knows beside its ends and entries. It is loaded when first needed.
 type logState struct {
-	epochs    epochTable
-	producers producerTable
+	epochs epochTable
+	table  *producerTable // nil: no producers with ids are known, as of most idle logs
+}
+
+var noProducers producerTable
+
+// producers are the log's producers, to be looked at only.
+func (s *logState) producers() *producerTable {
+	if s.table == nil {
+		return &noProducers
+	}
+	return s.table
+}
+
+// ownProducers are the log's producers, to be changed.
+func (s *logState) ownProducers() *producerTable {
+	if s.table == nil {
+		s.table = &producerTable{}
+	}
+	return s.table
 }
 
 // meta is the part of a log that is read at every start; docs/format/index.md shows the bytes of both.
@@ -62,8 +80,9 @@ func (s *logState) encode() []byte {
 		b = binary.AppendVarint(b, int64(e.epoch))
 		b = binary.AppendVarint(b, int64(e.start))
 	}
-	ids := make([]kafkaproto.ProducerID, 0, len(s.producers.byID))
-	for id, p := range s.producers.byID {
+	producers := s.producers().byID
+	ids := make([]kafkaproto.ProducerID, 0, len(producers))
+	for id, p := range producers {
 		if p.written.known() {
 			ids = append(ids, id)
 		}
@@ -71,7 +90,7 @@ func (s *logState) encode() []byte {
 	slices.Sort(ids)
 	b = binary.AppendUvarint(b, uint64(len(ids)))
 	for _, id := range ids {
-		b = s.producers.byID[id].written.encode(b, id)
+		b = producers[id].written.encode(b, id)
 	}
 	return b
 }
@@ -157,19 +176,21 @@ func (s *logState) decode(b []byte) error {
 	for n := r.count(); n > 0 && !r.bad; n-- {
 		s.epochs = append(s.epochs, epochEntry{kafkaproto.LeaderEpoch(r.int()), offset(r.int())})
 	}
-	t := &s.producers
 	for n := r.count(); n > 0 && !r.bad; n-- {
 		id, d := r.producer()
 		if r.bad {
 			break
 		}
+		t := s.ownProducers()
 		p := t.get(id)
 		p.written, p.assigned = d, d
 		if d.txnStart >= 0 {
 			t.open = append(t.open, openTxn{id, d.txnStart})
 		}
 	}
-	slices.SortFunc(t.open, func(a, b openTxn) int { return int(a.first - b.first) })
+	if s.table != nil {
+		slices.SortFunc(s.table.open, func(a, b openTxn) int { return int(a.first - b.first) })
+	}
 	if r.bad || len(r.b) > 0 {
 		return errState
 	}

@@ -14,7 +14,7 @@ func (l *Log) Producers() []ProducerState {
 		return nil
 	}
 	var out []ProducerState
-	for id, p := range l.state.producers.byID {
+	for id, p := range l.state.producers().byID {
 		if p.assigned.epoch >= 0 {
 			out = append(out, p.assigned.describe(id))
 		}
@@ -30,7 +30,7 @@ func (l *Log) Producer(id kafkaproto.ProducerID) (ProducerState, bool) {
 	if l.load() != nil {
 		return ProducerState{}, false
 	}
-	p := l.state.producers.byID[id]
+	p := l.state.producers().byID[id]
 	if p == nil || p.assigned.epoch < 0 {
 		return ProducerState{}, false
 	}
@@ -58,10 +58,10 @@ func (l *Log) TransactionOpen(id kafkaproto.ProducerID, epoch kafkaproto.Produce
 func (l *Log) FirstUnstable() (kafkaproto.Offset, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.load() != nil || len(l.state.producers.open) == 0 {
+	if l.load() != nil || len(l.state.producers().open) == 0 {
 		return kafkaproto.NoOffset, false
 	}
-	return l.state.producers.open[0].first, true
+	return l.state.producers().open[0].first, true
 }
 
 // LastStable is the last stable offset at a high watermark: what read_committed may see. High watermarks only rise, but
@@ -72,7 +72,7 @@ func (l *Log) LastStable(hw kafkaproto.Offset) kafkaproto.Offset {
 	if l.load() != nil {
 		return l.start
 	}
-	return l.state.producers.lastStable(hw)
+	return l.state.table.lastStable(hw)
 }
 
 // Aborted are the aborted transactions that have records at from or above and below to, by first offset.
@@ -86,7 +86,7 @@ func (l *Log) Aborted(from, to kafkaproto.Offset) ([]AbortedTxn, error) {
 		l.mu.Unlock()
 		return nil, err
 	}
-	bound, recent := l.sealed, l.state.producers.aborted
+	bound, recent := l.sealed, l.state.producers().aborted
 	l.mu.Unlock()
 	out, stopped, err := l.sealedAborted(from, min(to, bound), bound, to)
 	if err != nil {

@@ -217,7 +217,10 @@ func (l *Log) applyTruncate(to offset) error {
 	l.truncations++
 	l.written, l.flushed = to, min(l.flushed, to)
 	l.state.epochs = l.state.epochs.truncate(to)
-	l.state.producers.truncate(to, open)
+	if len(open) > 0 {
+		l.state.ownProducers() // which reopen them
+	}
+	l.state.table.truncate(to, open)
 	return nil
 }
 
@@ -241,7 +244,7 @@ func (l *Log) reopened(to offset) ([]AbortedTxn, error) {
 		}
 		return true, err
 	})
-	for _, a := range l.state.producers.aborted {
+	for _, a := range l.state.producers().aborted {
 		if a.Last >= to && a.First < to && (a.Last >= bound || !slices.ContainsFunc(out, func(b AbortedTxn) bool { return a.Last == b.Last })) {
 			out = append(out, a)
 		}

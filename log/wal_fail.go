@@ -66,7 +66,7 @@ func (l *Log) rollback() {
 	defer l.mu.Unlock()
 	l.next = l.written
 	if l.state != nil {
-		l.state.producers.rollback()
+		l.state.table.rollback()
 	}
 	l.wakeDrained()
 }

@@ -95,7 +95,7 @@ func (q *queue) tryTake(most int) []item {
 
 func (q *queue) swap() []item {
 	taken := q.items
-	q.items, q.spare = q.spare[:0], nil
+	q.items, q.spare = trim(q.spare), nil
 	q.busy = true
 	return taken
 }

@@ -62,7 +62,7 @@ func (s *syncer) dirty(l *Log, end offset, gen uint32) {
 		d.end, d.gen = end, gen
 		return
 	}
-	l.dirtyRound, l.dirtyIndex = s.round, len(s.logs)
+	l.dirtyRound, l.dirtyIndex = s.round, int32(len(s.logs))
 	s.logs = append(s.logs, dirtyLog{l, end, gen})
 }
 

@@ -147,7 +147,7 @@ func (w *writer) plan(items []item) {
 		p.header = frameHeader{kind: frameControl, epoch: -1, maxTime: -1}
 		if it.log != nil {
 			p.header = frameHeader{kind: frameData, log: it.log.id, first: it.first, maxTime: it.maxTime, gap: it.gap}
-			it.log.planRound, it.log.planIndex = w.round, len(w.plans)
+			it.log.planRound, it.log.planIndex = w.round, int32(len(w.plans))
 		} else {
 			w.round++ // no frame may be merged across
 		}
@@ -425,4 +425,20 @@ func (w *writer) afterRound() {
 		w.toCheck = 0
 		w.e.keep.checkDisk()
 	}
+	w.plans, w.vectors, w.pieces, w.notify = trim(w.plans), trim(w.vectors), trim(w.pieces), trim(w.notify)
+	if cap(w.headers) > keptItems*frameHeaderLen {
+		w.headers = nil
+	}
+}
+
+// keptItems is for how many items the writer keeps room between two rounds. A burst, as when 100,000 logs begin an epoch, needs
+// more for once.
+const keptItems = 4096
+
+// trim empties a slice, and lets go of its room if that is large.
+func trim[T any](s []T) []T {
+	if cap(s) > keptItems {
+		return nil
+	}
+	return s[:0]
 }

@@ -25,7 +25,7 @@ With --pid of a broker on this machine its CPU time and memory are printed too. 
   streambus bench consume
   streambus bench e2e --rate 1000`,
 	}
-	c.AddCommand(newBenchProduce(a), newBenchConsume(a), newBenchEndToEnd(a), newBenchCompare(a), newBenchGroups(a), newBenchSyncLoop(a))
+	c.AddCommand(newBenchProduce(a), newBenchConsume(a), newBenchEndToEnd(a), newBenchCompare(a), newBenchGroups(a), newBenchReady(a), newBenchSyncLoop(a))
 	group(c)
 	return c
 }
