@@ -62,6 +62,9 @@ func (r *replay) openSorted() error {
 
 // counting are the sorted files that the newest WAL file says count, but for those that are about to go.
 func (r *replay) counting() (files []fileEnd, err error) {
+	if r.onlyWAL() {
+		return nil, nil
+	}
 	for _, s := range r.chain[max(0, len(r.chain)-2):] {
 		_, err := s.controls(s.size, func(h *frameHeader, c *control) error {
 			switch {
@@ -79,6 +82,17 @@ func (r *replay) counting() (files []fileEnd, err error) {
 		}
 	}
 	return slices.DeleteFunc(files, func(f fileEnd) bool { return r.unlinked[f.id] }), nil
+}
+
+// onlyWAL says that there has never been a sorted file: both kinds draw their numbers from one sequence, and WAL files have all of
+// them. So it is where nothing was ever sealed, and nothing has to be looked up ahead there.
+func (r *replay) onlyWAL() bool {
+	for i, s := range r.chain {
+		if s.id != uint32(i+1) {
+			return false
+		}
+	}
+	return len(r.sortedIDs) == 0
 }
 
 // loadSorted reads a sorted file that counts. nil: there is damage, which was noted.
