@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,6 +66,7 @@ type crashLoad struct {
 	c          *corpus
 	topic      string
 	partitions int
+	pause      time.Duration // between two records
 	client     *kgo.Client
 
 	mu    sync.Mutex
@@ -75,9 +77,8 @@ type crashLoad struct {
 
 func newCrashLoad(t *testing.T, b *broker, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
 	createTopic(t, b, topic, partitions)
-	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000),
-		kgo.MetadataMinAge(100*time.Millisecond), // or most of the time goes by without a load
-		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
+	opts = slices.Concat(opts, backSoon,
+		[]kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000)})
 	return &crashLoad{
 		t: t, b: b, c: c, topic: topic, partitions: partitions, client: openClient(t, b, opts...),
 		acked: map[int]kgo.Record{}, moved: make(chan struct{}, 1),
@@ -94,7 +95,7 @@ func numbered(c *corpus, n int) []byte {
 
 // run sends until ctx ends and then waits for the acknowledgements of all that it sent.
 func (l *crashLoad) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(l.pause) {
 		n := l.sent
 		l.sent++
 		l.client.Produce(l.t.Context(), &kgo.Record{Key: fmt.Append(nil, n%100), Value: numbered(l.c, n)},
