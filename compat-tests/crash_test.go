@@ -62,7 +62,7 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 // crashLoad is one franz-go producer that sends numbered lines until its context ends.
 type crashLoad struct {
 	t          *testing.T
-	b          *broker
+	sys        system
 	c          *corpus
 	topic      string
 	partitions int
@@ -75,12 +75,12 @@ type crashLoad struct {
 	sent  int
 }
 
-func newCrashLoad(t *testing.T, b *broker, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
-	createTopic(t, b, topic, partitions)
+func newCrashLoad(t *testing.T, sys system, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
+	createTopic(t, sys, topic, partitions)
 	opts = slices.Concat(opts, backSoon,
 		[]kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000)})
 	return &crashLoad{
-		t: t, b: b, c: c, topic: topic, partitions: partitions, client: openClient(t, b, opts...),
+		t: t, sys: sys, c: c, topic: topic, partitions: partitions, client: openClient(t, sys, opts...),
 		acked: map[int]kgo.Record{}, moved: make(chan struct{}, 1),
 	}
 }
@@ -156,7 +156,7 @@ func (l *crashLoad) check(once bool) {
 		}
 	}
 	found := 0
-	for r := range records(l.t, l.b, l.topic, endOffsets(l.t, l.b, l.topic, l.partitions)) {
+	for r := range records(l.t, l.sys, l.topic, endOffsets(l.t, l.sys, l.topic, l.partitions)) {
 		n, err := number(r.Value)
 		if err != nil || string(r.Value) != string(numbered(l.c, n)) {
 			fault("%d-%d: not what was sent: %.80q", r.Partition, r.Offset, r.Value)
