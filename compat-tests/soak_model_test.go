@@ -79,7 +79,7 @@ type soakPeriod struct {
 
 const (
 	soakProducers = 6   // one for each codec, and a plain one
-	soakOverhead  = 300 // more than what a record takes beside its key and value, with a batch of its own
+	soakOverhead  = 100 // more than what a record takes beside its value, with a batch of its own
 )
 
 func newSoakModel(spec soakSpec, life int, found *findings) *soakModel {
@@ -118,8 +118,8 @@ func (m *soakModel) record(p int32, id soakID) *kgo.Record {
 	}
 	r.Value = m.header(p, id)
 	for len(r.Value) < size {
-		if rng.IntN(2) == 0 {
-			r.Value = append(r.Value, soakFiller...) // compresses
+		if m.limits.bytes == 0 && rng.IntN(2) == 0 { // where bytes are counted it must not compress
+			r.Value = append(r.Value, soakFiller...)
 			continue
 		}
 		for range len(soakFiller) / 8 {
@@ -172,7 +172,7 @@ func (m *soakModel) sent(p, producer int32) soakID {
 // weight is more than what a record takes in the log.
 func (m *soakModel) weight(p int32, id soakID) int64 {
 	_, size, _ := m.shape(p, id)
-	return int64(max(size, 0)) + soakOverhead
+	return int64(max(size, 0)) + int64(len(soakFiller)) + soakOverhead
 }
 
 // landed is told what became of a record that was sent.

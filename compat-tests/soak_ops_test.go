@@ -13,18 +13,18 @@ import (
 
 // soakSpecs are the topics of the soak. The last ones are deleted and made again.
 var soakSpecs = []soakSpec{
-	{name: "sized", partitions: 6, delete: true, small: 300, large: 30_000, perSecond: 600, limits: soakLimits{bytes: 2 << 20},
+	{name: "sized", partitions: 6, delete: true, small: 300, large: 30_000, perSecond: 600, limits: soakLimits{bytes: 400_000},
 		configs: map[string]string{"segment.bytes": "1048576"}},
 	{name: "aged", partitions: 3, delete: true, small: 500, large: 200_000, perSecond: 150, plain: true, limits: soakLimits{time: 5 * time.Second},
 		configs: map[string]string{"segment.ms": "1000", "flush.messages": "1"}},
-	{name: "many", partitions: 60, delete: true, small: 60, large: 500, perSecond: 300, limits: soakLimits{bytes: 100_000}},
+	{name: "many", partitions: 60, delete: true, small: 60, large: 500, perSecond: 300, limits: soakLimits{bytes: 4000}},
 	{name: "keyed", partitions: 4, compact: true, keys: 500, small: 200, large: 10_000, perSecond: 300, tombstoneTime: 2 * time.Second,
 		configs: map[string]string{"cleanup.policy": "compact", "segment.ms": "1000", "delete.retention.ms": "2000"}},
 	{name: "both", partitions: 3, delete: true, compact: true, keys: 500, small: 300, large: 5000, perSecond: 100, tombstoneTime: 3 * time.Second,
 		limits:  soakLimits{time: 8 * time.Second},
 		configs: map[string]string{"cleanup.policy": "compact,delete", "segment.bytes": "1048576", "segment.ms": "2000", "delete.retention.ms": "3000"}},
 	{name: "kept", partitions: 2, delete: true, small: 50, large: 200, perSecond: 50, plain: true, configs: map[string]string{"retention.ms": "-1"}},
-	{name: "brief-1", partitions: 8, delete: true, small: 300, large: 20_000, perSecond: 60, limits: soakLimits{bytes: 1 << 20}},
+	{name: "brief-1", partitions: 8, delete: true, small: 300, large: 20_000, perSecond: 60, limits: soakLimits{bytes: 100_000}},
 	{name: "brief-2", partitions: 2, compact: true, keys: 50, small: 300, large: 20_000, perSecond: 60, tombstoneTime: time.Second,
 		configs: map[string]string{"cleanup.policy": "compact", "segment.ms": "500", "delete.retention.ms": "1000"}},
 }

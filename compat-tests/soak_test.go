@@ -30,6 +30,7 @@ import (
 const (
 	soakSeed   = 7 // of the run in `make test`; make soak has another each time
 	soakTime   = 20 * time.Second
+	soakWhole  = time.Minute
 	soakRetry  = 20 * time.Millisecond
 	soakWithin = 60 * time.Second // bounds what a client waits for
 	// soakFirstAck bounds a start; it is far less on a machine that does nothing else.
@@ -67,8 +68,9 @@ func TestSoak(t *testing.T) {
 	needLinux(t)
 	t.Parallel() // with others that bear a busy machine
 	s := startSoak(t)
-	s.run(runTime(t, soakTime))
-	s.finish()
+	length := runTime(t, soakTime)
+	s.run(length)
+	s.finish(length >= soakWhole)
 }
 
 func startSoak(t *testing.T) *soak {
@@ -316,8 +318,8 @@ var soakWork = map[string]string{
 	"bytes read again by the scrubber": "streambus_log_scrubbed_bytes_total",
 }
 
-// finish lets the load end and reads everything, then once more after a last kill.
-func (s *soak) finish() {
+// finish (of a run that is long enough to want everything to have happened: whole) lets the load end and reads everything, then once more after a last kill.
+func (s *soak) finish(whole bool) {
 	s.t.Helper()
 	defer s.report()
 	if !s.found.none() {
@@ -337,7 +339,7 @@ func (s *soak) finish() {
 	s.verify()
 	s.readLog()
 	for what := range soakWork {
-		if s.counts[what] == 0 {
+		if whole && s.counts[what] == 0 {
 			s.found.add("a run without %s shows little", what)
 		}
 	}
