@@ -92,6 +92,10 @@ failover: build setup ## Measure failover of three nodes, each fault thirty time
 chaos: build setup ## Three nodes under faults of all kinds (DURATION=1h, SEED=n, CHAOS_FAULTS=words of their names)
 	cd compat-tests && DURATION=$(or $(DURATION),1h) STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=0 -run='TestChaos$$' .
 
+.PHONY: soak
+soak: build ## One node with all that its storage does, killed and started again all the time (DURATION=10m, SEED=n)
+	cd compat-tests && DURATION=$(or $(DURATION),10m) STREAMBUS_BIN=$(BIN) go test -v -count=1 -timeout=0 -run='TestSoak$$' .
+
 .PHONY: clean
 clean: ## Remove what was built (not ./data)
 	rm -rf bin

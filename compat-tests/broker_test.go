@@ -248,9 +248,14 @@ func (b *broker) verify() {
 	if againstKafka {
 		return
 	}
-	out, err := exec.Command(program, "verify", b.dir).CombinedOutput()
-	if err != nil {
-		b.t.Errorf("streambus verify: %v\n%s", err, lastBytes(out, 4000))
+	verifyDirectory(b.t, b.dir)
+}
+
+// verifyDirectory checks a data directory that no broker has open.
+func verifyDirectory(t testing.TB, dir string) {
+	t.Helper()
+	if out, err := exec.Command(program, "verify", dir).CombinedOutput(); err != nil {
+		t.Errorf("streambus verify %s: %v\n%s", dir, err, lastBytes(out, 4000))
 	}
 }
 

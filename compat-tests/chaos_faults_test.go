@@ -161,18 +161,8 @@ func (r *chaos) untilHealed() {
 func (r *chaos) fillDisk() {
 	b := r.c.node(r.some(1)[0])
 	home := filepath.Dir(b.dir)
-	free, err := freeBytes(home)
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	ballast := filepath.Join(home, "ballast")
-	file, err := os.Create(ballast)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer file.Close()
-	left := r.rand.Int64N(2) * (1 << 20)
-	if err := fallocate(file, free-left); err != nil {
+	if err := takeRoom(ballast, r.rand.Int64N(2)*(1<<20)); err != nil {
 		r.seen.note("    %v", err)
 	}
 	time.Sleep(r.between(1000, 6000))

@@ -54,17 +54,7 @@ func TestChaos(t *testing.T) {
 }
 
 func startChaos(t *testing.T) *chaos {
-	seed := uint64(chaosSeed)
-	if os.Getenv("DURATION") != "" {
-		seed = uint64(time.Now().UnixNano())
-	}
-	if text := os.Getenv("SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("SEED=%d", seed)
+	seed := runSeed(t, chaosSeed)
 	r := &chaos{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), counts: map[string]int{}}
 	dir, err := os.MkdirTemp("", "streambus-chaos")
 	if err != nil {
@@ -115,15 +105,40 @@ func (r *chaos) startNodes() {
 
 func (r *chaos) clockFile(id int32) string { return filepath.Join(r.dir, fmt.Sprintf("clock%d", id)) }
 
-// run lets one thing after the other go wrong.
-func (r *chaos) run() {
-	length := chaosTime
-	if text := os.Getenv("DURATION"); text != "" {
+// runSeed is SEED, else a fixed one for `make test` and another each time for a run of some DURATION.
+func runSeed(t testing.TB, fixed uint64) uint64 {
+	t.Helper()
+	seed := fixed
+	if os.Getenv("DURATION") != "" {
+		seed = uint64(time.Now().UnixNano())
+	}
+	if text := os.Getenv("SEED"); text != "" {
 		var err error
-		if length, err = time.ParseDuration(text); err != nil {
-			r.t.Fatal(err)
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
 		}
 	}
+	t.Logf("SEED=%d", seed)
+	return seed
+}
+
+// runTime is DURATION, or what suits `make test`.
+func runTime(t testing.TB, short time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv("DURATION")
+	if text == "" {
+		return short
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return length
+}
+
+// run lets one thing after the other go wrong.
+func (r *chaos) run() {
+	length := runTime(r.t, chaosTime)
 	r.recovered("the start")
 	faults := r.chosen()
 	for end := time.Now().Add(length); time.Now().Before(end) && !r.t.Failed(); {

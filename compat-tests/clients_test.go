@@ -177,6 +177,11 @@ func recordsFrom(t testing.TB, sys system, topic string, starts, ends []int64) f
 	}
 }
 
+// backSoon are options of a client that works on soon after its broker is back: else most of the time goes by without a load.
+var backSoon = []kgo.Opt{
+	kgo.MetadataMinAge(100 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
+}
+
 // openClient is a franz-go client that is closed with the test.
 func openClient(t testing.TB, sys system, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()

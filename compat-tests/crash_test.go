@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,10 +62,11 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 // crashLoad is one franz-go producer that sends numbered lines until its context ends.
 type crashLoad struct {
 	t          *testing.T
-	b          *broker
+	sys        system
 	c          *corpus
 	topic      string
 	partitions int
+	pause      time.Duration // between two records
 	client     *kgo.Client
 
 	mu    sync.Mutex
@@ -73,13 +75,12 @@ type crashLoad struct {
 	sent  int
 }
 
-func newCrashLoad(t *testing.T, b *broker, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
-	createTopic(t, b, topic, partitions)
-	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000),
-		kgo.MetadataMinAge(100*time.Millisecond), // or most of the time goes by without a load
-		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
+func newCrashLoad(t *testing.T, sys system, c *corpus, topic string, partitions int, opts ...kgo.Opt) *crashLoad {
+	createTopic(t, sys, topic, partitions)
+	opts = slices.Concat(opts, backSoon,
+		[]kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchMaxBytes(100_000)})
 	return &crashLoad{
-		t: t, b: b, c: c, topic: topic, partitions: partitions, client: openClient(t, b, opts...),
+		t: t, sys: sys, c: c, topic: topic, partitions: partitions, client: openClient(t, sys, opts...),
 		acked: map[int]kgo.Record{}, moved: make(chan struct{}, 1),
 	}
 }
@@ -94,7 +95,7 @@ func numbered(c *corpus, n int) []byte {
 
 // run sends until ctx ends and then waits for the acknowledgements of all that it sent.
 func (l *crashLoad) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(l.pause) {
 		n := l.sent
 		l.sent++
 		l.client.Produce(l.t.Context(), &kgo.Record{Key: fmt.Append(nil, n%100), Value: numbered(l.c, n)},
@@ -155,7 +156,7 @@ func (l *crashLoad) check(once bool) {
 		}
 	}
 	found := 0
-	for r := range records(l.t, l.b, l.topic, endOffsets(l.t, l.b, l.topic, l.partitions)) {
+	for r := range records(l.t, l.sys, l.topic, endOffsets(l.t, l.sys, l.topic, l.partitions)) {
 		n, err := number(r.Value)
 		if err != nil || string(r.Value) != string(numbered(l.c, n)) {
 			fault("%d-%d: not what was sent: %.80q", r.Partition, r.Offset, r.Value)

@@ -32,6 +32,7 @@ func firstAcknowledgement(t *testing.T, b *broker) time.Duration {
 	began := time.Now()
 	b.exec()
 	for time.Since(began) < readyWithin {
+		b.alive()
 		w, err := dialWire(b.addr)
 		if err != nil {
 			time.Sleep(time.Millisecond)

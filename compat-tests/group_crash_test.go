@@ -100,8 +100,8 @@ func (g *groupCrash) join(m *driver) error {
 
 // produce sends numbers, some each tick, until its context ends; then all are acknowledged.
 func (g *groupCrash) produce(ctx context.Context) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(g.b.addr), kgo.DefaultProduceTopic(g.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(100*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(g.b.addr), kgo.DefaultProduceTopic(g.topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner())}, backSoon...)...)
 	if err != nil {
 		g.t.Error(err)
 		return

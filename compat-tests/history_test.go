@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -156,13 +157,22 @@ func readBack(t testing.TB, c *cluster, topic string, starts, ends []int64) [][]
 	return logs
 }
 
-// findings are what is wrong with a history, the first of them in words.
+// findings are what is wrong with a history, the first of them in words. add and none may be called by several at once.
 type findings struct {
+	mu    sync.Mutex
 	count int
 	words []string
 }
 
+func (f *findings) none() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count == 0
+}
+
 func (f *findings) add(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.count++; len(f.words) < 20 {
 		f.words = append(f.words, fmt.Sprintf(format, args...))
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,7 +128,5 @@ func withoutADirectory(t *testing.T, b *broker, inDir func() map[string]int, oth
 		t.Errorf("with %s back: %v", other, got)
 	}
 	b.verify()
-	if out, err := exec.Command(program, "verify", other).CombinedOutput(); err != nil {
-		t.Errorf("streambus verify: %v\n%s", err, lastBytes(out, 4000))
-	}
+	verifyDirectory(t, other)
 }

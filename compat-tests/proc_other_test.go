@@ -13,6 +13,8 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 
 func mountTmpfs(dir, options string) error { return errors.ErrUnsupported }
 
+func mountExt4(dir, image string, bytes int64) error { return errors.ErrUnsupported }
+
 func unmount(dir string) error { return errors.ErrUnsupported }
 
 func fallocate(*os.File, int64) error { return errors.ErrUnsupported }
