@@ -63,7 +63,7 @@ func main() {
 	flag.IntVar(&plan.pairs, "pairs", plan.pairs, "-targets: rounds of each side that count")
 	flag.Int64Var(&plan.size, "size", plan.size, "-targets: bytes of values of a round")
 	flag.BoolVar(&plan.kafka, "kafka", plan.kafka, "-targets: run Apache Kafka too")
-	flag.DurationVar(&plan.kafkaWarmUp, "kafka-warm-up", plan.kafkaWarmUp, "-targets: load that Kafka has before its first round, at least")
+	flag.DurationVar(&plan.kafkaWarmUp, "kafka-warm-up", plan.kafkaWarmUp, "-targets: of a row's load that Kafka has before its first round, at least")
 	flag.DurationVar(&plan.rowTimeout, "row-timeout", plan.rowTimeout, "-targets: how long a row may take")
 	flag.StringVar(&s.out, "out", "-", "file for the table; -: standard output")
 	flag.Parse()

@@ -21,7 +21,7 @@ type plan struct {
 	pairs       int    // rounds of each side that count
 	size        int64  // bytes of values of a round
 	kafka       bool
-	kafkaWarmUp time.Duration // load that Kafka has before its first round, at least
+	kafkaWarmUp time.Duration // of a row's load that Kafka has before the row's first round, at least
 	rowTimeout  time.Duration
 	many        int32         // partitions of the row that is about their number
 	spread      int32         // partitions of the rows that are about compaction
@@ -32,7 +32,7 @@ type plan struct {
 }
 
 var fullPlan = plan{
-	pairs: 5, size: 2_000_000_000, kafka: true, kafkaWarmUp: 30 * time.Second, rowTimeout: 15 * time.Minute,
+	pairs: 5, size: 2_000_000_000, kafka: true, kafkaWarmUp: 20 * time.Second, rowTimeout: 15 * time.Minute,
 	many: 10_000, spread: 1000, rest: 30 * time.Second, idle: settle, quiet: 5 * time.Second, warmUp: 2 * time.Second,
 }
 
@@ -66,7 +66,7 @@ type outcome struct {
 	pairs [][columns]values
 	err   error
 	took  time.Duration
-	warm  time.Duration // load that Kafka had had before the first round that counted
+	warm  time.Duration // of this load that Kafka had had before the first round that counted
 }
 
 // suite runs rows. Brokers stay up from row to row, unless one fails.
@@ -102,23 +102,27 @@ func (s settings) targets(ctx context.Context, p plan) error {
 			fmt.Fprintln(s.log, "at the end:", err)
 		}
 	}()
+	return u.run(ctx, chosen)
+}
+
+func (u *suite) run(ctx context.Context, rows []row) error {
 	var outcomes []outcome
 	var failed error
-	for _, r := range chosen {
+	for _, r := range rows {
 		o := u.measure(ctx, r)
 		outcomes = append(outcomes, o)
 		if o.err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", r.name, o.err))
-			fmt.Fprintf(s.log, "%s: %v\n", r.name, o.err)
+			fmt.Fprintf(u.log, "%s: %v\n", r.name, o.err)
 		}
-		if s.out != "-" {
+		if u.out != "-" {
 			failed = errors.Join(failed, u.writeTargets(outcomes))
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	if s.out == "-" {
+	if u.out == "-" {
 		failed = errors.Join(failed, u.writeTargets(outcomes))
 	}
 	return failed
@@ -176,6 +180,7 @@ func (u *suite) rounds(ctx context.Context, o *outcome) error {
 			}
 		}
 	}
+	before := u.loaded[o.row.sides[theirs]]
 	if err := u.warmKafka(ctx, o.row); err != nil {
 		return err
 	}
@@ -185,7 +190,7 @@ func (u *suite) rounds(ctx context.Context, o *outcome) error {
 	}
 	for i := -o.row.warmUps; i < pairs; i++ {
 		if u.warms = i < 0; i == 0 {
-			o.warm = u.loaded[o.row.sides[theirs]]
+			o.warm = u.loaded[o.row.sides[theirs]] - before
 		}
 		order := slices.Clone(active)
 		if i%2 != 0 { // the first that counts is A B
@@ -225,12 +230,11 @@ func (u *suite) warmKafka(ctx context.Context, r row) error {
 		return nil
 	}
 	u.warms = true
-	for before := time.Duration(-1); u.loaded[side] < u.plan.kafkaWarmUp && u.loaded[side] > before; {
-		before = u.loaded[side]
+	for from := u.loaded[side]; u.loaded[side]-from < u.plan.kafkaWarmUp; {
 		if _, err := u.round(ctx, r, theirs); err != nil {
 			return fmt.Errorf("warm-up: %w", err)
 		}
-		fmt.Fprintf(u.log, "%s: %s has had %s of load\n", r.name, side, u.loaded[side].Round(time.Second))
+		fmt.Fprintf(u.log, "%s: %s has had %s of this load\n", r.name, side, (u.loaded[side] - from).Round(100*time.Millisecond))
 	}
 	return nil
 }

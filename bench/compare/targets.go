@@ -100,7 +100,7 @@ func reportTargets(out io.Writer, s settings, p plan, outcomes []outcome) error 
 	fmt.Fprintf(w, "%s\n\n", machine(s.dir))
 	fmt.Fprintf(w, "Rounds of %s MB of values or of %s, whichever comes first; A B C, C B A; %d pairs, where nothing else is said. Before each "+
 		"round the data of the one before is removed and everything is synced; every round has a topic of its own, and the ceiling a process "+
-		"of its own. Medians and quartiles of the rounds; ratios are of the rounds of a pair, StreamBus divided by the other.\n\n",
+		"of its own. The first batch of each partition is sent before a round of produce begins. Medians and quartiles of the rounds; ratios are of the rounds of a pair, StreamBus divided by the other.\n\n",
 		thousands(float64(p.size)/1e6), s.duration, p.pairs)
 	fmt.Fprintf(w, "| figure | StreamBus | beside it | Apache Kafka %s | ratio to it | ratio to Kafka | target | met |\n|---|---|---|---|---|---|---|---|\n", kafkaVersion)
 	var total time.Duration
@@ -128,7 +128,7 @@ func (o outcome) writeTo(w io.Writer) {
 func (o outcome) note() string {
 	parts := []string{o.row.name, count(len(o.pairs), "pair"), "took " + o.took.Round(time.Second).String()}
 	if o.warm > 0 {
-		parts = append(parts, "Kafka after "+o.warm.Round(time.Second).String()+" of load")
+		parts = append(parts, "Kafka after "+o.warm.Round(time.Second).String()+" of this load")
 	}
 	if o.err != nil {
 		text, _, _ := strings.Cut(strings.TrimSpace(o.err.Error()), "\n")
