@@ -7,6 +7,10 @@ SHELL := /bin/bash
 BIN      := $(CURDIR)/bin/streambus
 FUZZTIME ?= 10s
 BENCH    ?= .
+ROWS     ?=
+PAIRS    ?= 5
+SIZE     ?= 2000000000
+OUT      ?= bin/benchmarks.md
 ARGS     ?=
 SEED     ?= 0
 N        ?= 50
@@ -15,7 +19,7 @@ SIMARGS  ?=
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
-	@echo "  Variables: ARGS='--log-level warn' (run, cluster), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench), RUN=Test.. (compat)"
+	@echo "  Variables: ARGS='--log-level warn' (run, cluster) or ARGS=-dir=/data (bench), FUZZTIME=$(FUZZTIME) (fuzz), BENCH=$(BENCH) (bench-go), RUN=Test.. (compat)"
 
 .PHONY: run
 run: build ## Build and start a broker on 127.0.0.1:9092, data in ./data (Ctrl-C ends it)
@@ -73,7 +77,12 @@ sim-bugs: ## Plant known bugs one after the other and see that the simulated clu
 	go test -tags=plantedbugs ./sim -count=1 -timeout=0 -run='^TestPlantedBugsAreFound$$'
 
 .PHONY: bench
-bench: ## Run the benchmarks that live beside the code (BENCH=regexp)
+bench: build ## Measure the figures to be reached beside a ceiling and Apache Kafka, and write the table (ROWS=regexp, PAIRS=n, SIZE=bytes, OUT=file)
+	@go build -o bin/ ./bench/ceiling ./bench/compare
+	@exec bin/compare -targets -streambus='$(BIN)' -ceiling='$(CURDIR)/bin/ceiling' -rows='$(ROWS)' -pairs='$(PAIRS)' -size='$(SIZE)' -out='$(OUT)' $(ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the benchmarks that live beside the code (BENCH=regexp)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
 .PHONY: compat

@@ -25,6 +25,9 @@ func Consume(ctx context.Context, o ConsumeOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := top.keep(o.Only); err != nil {
+		return nil, err
+	}
 	load := &consumeLoad{o: o, top: top, stop: make(chan struct{}), ended: make(chan struct{})}
 	defer load.close()
 	if err := load.connect(ctx); err != nil {

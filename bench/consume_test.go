@@ -144,3 +144,15 @@ func TestNobodyAtTheAddressIsAnErrorAtOnce(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestConsumeReadsOnlyThePartitionsNamed(t *testing.T) {
+	s := newSink(t, "load", 4)
+	s.fill(t, 25)
+	r, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Only: []int32{1, 3}})
+	if err != nil || r.Records != 500 {
+		t.Errorf("got %+v, %v, want 500 records", r, err)
+	}
+	if _, err := Consume(t.Context(), ConsumeOptions{Target: sinkTarget(s), Only: []int32{1, 4}}); err == nil {
+		t.Error("a partition that is not there: no error")
+	}
+}

@@ -147,3 +147,14 @@ func files(t *testing.T, dir string) int {
 	}
 	return len(list)
 }
+
+func TestTheSyncLoopKeepsItsRate(t *testing.T) {
+	const writes, rate = 20, 200
+	r, err := SyncLoop(context.Background(), SyncLoopOptions{Dir: t.TempDir(), Count: writes, Size: 100, Rate: rate, Duration: time.Minute})
+	if err != nil || r.Writes != writes {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	if least := float64(writes-1) / rate; r.Seconds < least {
+		t.Errorf("%d writes took %.3f s, less than %.3f", writes, r.Seconds, least)
+	}
+}

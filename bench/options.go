@@ -99,6 +99,7 @@ type ConsumeOptions struct {
 	Connections  int           // to each broker that leads a partition, which share its partitions; default 1
 	MaxBytes     int32         // of one fetch; default 50 MiB as in Kafka's consumer
 	PartitionMax int32         // of one partition in one fetch; default 1 MiB as in Kafka's consumer
+	Only         []int32       // partitions that are read; default all
 	MinBytes     int32         // default 1
 	MaxWait      time.Duration // default 500 ms
 	Duration     time.Duration

@@ -200,7 +200,7 @@ func (p *pairsRun) clean() error {
 	defer cancel()
 	var failed error
 	for _, m := range p.made {
-		if err := deleteTopic(ctx, p.side(m.side).Bootstrap, m.topic); err != nil {
+		if err := DeleteTopic(ctx, p.side(m.side).Bootstrap, m.topic); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("remove topic %s from %s: %w", m.topic, m.side, err))
 		}
 	}
@@ -208,7 +208,8 @@ func (p *pairsRun) clean() error {
 	return failed
 }
 
-func deleteTopic(ctx context.Context, bootstrap []string, topic string) error {
+// DeleteTopic removes a topic. That it isn't there is no error.
+func DeleteTopic(ctx context.Context, bootstrap []string, topic string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.ClientID(clientID), kgo.DialTimeout(5*time.Second))
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ type Quartiles struct {
 	Max    float64 `json:"max"`
 }
 
-// quartiles interpolates between the two nearest numbers.
-func quartiles(list []float64) Quartiles {
+// QuartilesOf interpolates between the two nearest numbers. Of none all are 0.
+func QuartilesOf(list []float64) Quartiles {
 	s := slices.Sorted(slices.Values(list))
 	at := func(q float64) float64 {
 		x := q * float64(len(s)-1)
@@ -102,7 +102,7 @@ func compareRounds(rounds []ComparedRound) []MetricPair {
 				ratios = append(ratios, pair["A"]/pair["B"])
 			}
 		}
-		list = append(list, MetricPair{Name: m.name, Unit: m.unit, Better: m.better, A: quartiles(a), B: quartiles(b), Ratio: quartiles(ratios)})
+		list = append(list, MetricPair{Name: m.name, Unit: m.unit, Better: m.better, A: QuartilesOf(a), B: QuartilesOf(b), Ratio: QuartilesOf(ratios)})
 	}
 	return list
 }

@@ -80,7 +80,7 @@ func TestRatiosAreOfPairs(t *testing.T) {
 	if m.Ratio != (Quartiles{Min: 2, Q1: 2.5, Median: 3, Q3: 3.5, Max: 4}) || m.A.Median != 30 || m.B.Median != 10 {
 		t.Errorf("%+v", m)
 	}
-	if q := quartiles([]float64{7}); q.Min != 7 || q.Q1 != 7 || q.Max != 7 {
+	if q := QuartilesOf([]float64{7}); q.Min != 7 || q.Q1 != 7 || q.Max != 7 {
 		t.Errorf("of one: %+v", q)
 	}
 }

@@ -134,6 +134,33 @@ func (p *Process) parseStatus(status []byte) {
 	}
 }
 
+// Written reads how many bytes a process has had written to disks so far, or to the page cache for them.
+func Written(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, fmt.Errorf("bytes written by process %d: %w", pid, err)
+	}
+	return parseIO(text)
+}
+
+func parseIO(text []byte) (int64, error) {
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); name == "write_bytes" {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, errors.New("unknown form of /proc/PID/io")
+}
+
+// OpenFiles counts a process's descriptors, sockets among them.
+func OpenFiles(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return 0, fmt.Errorf("open files of process %d: %w", pid, err)
+	}
+	return len(list), nil
+}
+
 // Memory reads what a process holds now; its CPU fields are zero.
 func Memory(pid int) (*Process, error) {
 	p := &Process{PIDs: []int{pid}}

@@ -32,6 +32,16 @@ func TestMemoryIsReadFromStatus(t *testing.T) {
 	}
 }
 
+func TestBytesWrittenAreReadFromIO(t *testing.T) {
+	text := "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n"
+	if n, err := parseIO([]byte(text)); err != nil || n != 4096 {
+		t.Errorf("got %d, %v, want 4096", n, err)
+	}
+	if _, err := parseIO([]byte("rchar: 1\n")); err == nil {
+		t.Error("no such line: no error")
+	}
+}
+
 func TestTheDriverMeasuresItself(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no /proc")
@@ -39,6 +49,12 @@ func TestTheDriverMeasuresItself(t *testing.T) {
 	p, err := Memory(os.Getpid())
 	if err != nil || p.RSS <= 0 {
 		t.Errorf("got %+v, %v", p, err)
+	}
+	if n, err := OpenFiles(os.Getpid()); err != nil || n < 3 {
+		t.Errorf("%d open files, %v", n, err)
+	}
+	if _, err := Written(os.Getpid()); err != nil {
+		t.Error(err)
 	}
 	if _, err := startMeter([]int{1 << 30}); err == nil {
 		t.Error("a process that is not there: no error")

@@ -15,6 +15,7 @@ type SyncLoopOptions struct {
 	Size        int           // bytes of each write; default 200, about one committed offset as a batch of its own
 	Duration    time.Duration // default 5 s
 	Count       int64         // stop after so many; 0: no such limit
+	Rate        float64       // writes a second; latency then counts from when a write was due; 0: one after the other
 	Preallocate bool          // give the file its blocks first, so that a sync has no metadata to write
 }
 
@@ -39,6 +40,9 @@ func SyncLoop(ctx context.Context, o SyncLoopOptions) (r *SyncLoopResult, err er
 	if o.Duration <= 0 {
 		o.Duration = 5 * time.Second
 	}
+	if o.Rate < 0 {
+		return nil, fmt.Errorf("rate %g is negative", o.Rate)
+	}
 	if o.Size < 0 || o.Size > maxSyncFile {
 		return nil, fmt.Errorf("%d bytes a write: allowed are 1 to %d", o.Size, maxSyncFile)
 	}
@@ -60,7 +64,7 @@ func SyncLoop(ctx context.Context, o SyncLoopOptions) (r *SyncLoopResult, err er
 			at = 0
 		}
 		buf[0]++
-		from := time.Now()
+		from := o.due(begun, r.Writes)
 		if _, err := f.WriteAt(buf, at); err != nil {
 			return nil, err
 		}
@@ -75,4 +79,14 @@ func SyncLoop(ctx context.Context, o SyncLoopOptions) (r *SyncLoopResult, err er
 	r.WritesSec = float64(r.Writes) / r.Seconds
 	r.Latency = latency("write to the end of its sync", h)
 	return r, nil
+}
+
+// due waits until write i may begin and returns since when it counts.
+func (o *SyncLoopOptions) due(begun time.Time, i int64) time.Time {
+	if o.Rate <= 0 {
+		return time.Now()
+	}
+	at := begun.Add(time.Duration(float64(i) * float64(time.Second) / o.Rate))
+	time.Sleep(time.Until(at))
+	return at
 }

@@ -124,6 +124,23 @@ func (t *topology) offsets(ctx context.Context, admin *kadm.Client) error {
 	return nil
 }
 
+// keep leaves only these partitions; none named: all.
+func (t *topology) keep(only []int32) error {
+	if len(only) == 0 {
+		return nil
+	}
+	found := 0
+	for addr, list := range t.leaders {
+		list = slices.DeleteFunc(list, func(p int32) bool { return !slices.Contains(only, p) })
+		found += len(list)
+		t.leaders[addr] = list
+	}
+	if found < len(only) {
+		return fmt.Errorf("topic %s has %d of the %d partitions to be read", t.topic, found, len(only))
+	}
+	return nil
+}
+
 // lane is one connection's share of the topic.
 type lane struct {
 	addr       string

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,15 +30,22 @@ func (s *settings) provide(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.streambus != "" || !slices.ContainsFunc(s.subjects, func(n string) bool { return strings.HasPrefix(n, "streambus") }) {
+	return errors.Join(
+		s.build(ctx, "streambus", "cmd/streambus", &s.streambus),
+		s.build(ctx, "ceiling", "bench/ceiling", &s.ceiling))
+}
+
+// build makes a program of this checkout, if a subject whose name begins with prefix needs one and none was given.
+func (s *settings) build(ctx context.Context, prefix, pkg string, binary *string) error {
+	if *binary != "" || !slices.ContainsFunc(s.subjects, func(n string) bool { return strings.HasPrefix(n, prefix) }) {
 		return nil
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return err
 	}
-	s.streambus = filepath.Join(dir, "streambus", "compare-streambus")
-	return s.tool(ctx, "", "go", "build", "-o", s.streambus, "github.com/streambus/streambus/cmd/streambus")
+	*binary = filepath.Join(dir, "streambus", "compare-"+prefix)
+	return s.tool(ctx, "", "go", "build", "-o", *binary, "github.com/streambus/streambus/"+pkg)
 }
 
 func (s *settings) fetchKafka(ctx context.Context) error {

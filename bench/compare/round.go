@@ -50,11 +50,11 @@ func (s settings) round(ctx context.Context, name string) (r round, err error) {
 	if r.idle, err = s.idle(ctx, b); err != nil {
 		return r, err
 	}
-	target.PIDs, target.Partitions = []int{b.cmd.Process.Pid}, partitions
+	target.PIDs, target.Partitions = []int{b.pid()}, partitions
 	if err := s.load(ctx, &r, target); err != nil {
 		return r, err
 	}
-	r.loaded, err = bench.Memory(b.cmd.Process.Pid)
+	r.loaded, err = bench.Memory(b.pid())
 	return r, err
 }
 
@@ -63,7 +63,7 @@ func (s settings) idle(ctx context.Context, b *running) (*bench.Process, error) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-time.After(settle):
-		return bench.Memory(b.cmd.Process.Pid)
+		return bench.Memory(b.pid())
 	}
 }
 

@@ -49,6 +49,27 @@ var subjects = map[string]subject{
 	},
 }
 
+// measures are what the rows with targets use beside them: programs that do nothing but the work that can't be left out, and
+// a Kafka that unlinks the files of removed topics at once, not a minute later under somebody else's round.
+var measures = map[string]subject{
+	"ceiling":        {title: "ceiling", command: ceilingCommand()},
+	"ceiling-synced": {title: "ceiling with group commit", command: ceilingCommand("--group-commit")},
+	"ceiling-apart":  {title: "ceiling that answers by sendfile", command: ceilingCommand("--apart")},
+	"kafka-tidy": {
+		title: "Apache Kafka " + kafkaVersion, command: kafkaCommand,
+		prepare: formatKafka("log.segment.delete.delay.ms=100\nlog.initial.task.delay.ms=500\n"),
+	},
+}
+
+func subjectOf(name string) (subject, bool) {
+	for _, known := range []map[string]subject{subjects, measures} {
+		if found, ok := known[name]; ok {
+			return found, true
+		}
+	}
+	return subject{}, false
+}
+
 func subjectNames() []string {
 	return []string{"kafka", "streambus-never", "kafka-sync", "streambus"}
 }
@@ -60,6 +81,12 @@ func streambusCommand(extra ...string) func(settings, place) *exec.Cmd {
 			"--cluster-listen", p.address(1), "--admin-listen", p.address(2), "--log-level", "warn",
 		}
 		return exec.Command(s.streambus, append(args, extra...)...)
+	}
+}
+
+func ceilingCommand(extra ...string) func(settings, place) *exec.Cmd {
+	return func(s settings, p place) *exec.Cmd {
+		return exec.Command(s.ceiling, append([]string{"--listen", p.address(0), "--dir", p.dir}, extra...)...)
 	}
 }
 
@@ -110,20 +137,24 @@ type running struct {
 }
 
 func (s settings) start(ctx context.Context, name string) (*running, error) {
+	subject, ok := subjectOf(name)
+	if !ok {
+		return nil, fmt.Errorf("unknown subject %q", name)
+	}
 	p, err := newPlace(s.dir)
 	if err != nil {
 		return nil, err
 	}
 	r := &running{place: p, ended: make(chan struct{})}
-	if prepare := subjects[name].prepare; prepare != nil {
-		if err := prepare(ctx, s, p); err != nil {
+	if subject.prepare != nil {
+		if err := subject.prepare(ctx, s, p); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(p.dir))
 		}
 	}
-	r.cmd = subjects[name].command(s, p)
+	r.cmd = subject.command(s, p)
 	log, err := os.Create(filepath.Join(p.dir, "log"))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
 	defer log.Close()
 	r.cmd.Stdout, r.cmd.Stderr = log, log
@@ -132,8 +163,13 @@ func (s settings) start(ctx context.Context, name string) (*running, error) {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
 	go func() { _ = r.cmd.Wait(); close(r.ended) }()
-	return r, r.await(ctx)
+	if err := r.await(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
+
+func (r *running) pid() int { return r.cmd.Process.Pid }
 
 func newPlace(parent string) (place, error) {
 	var p place

@@ -179,6 +179,7 @@ faster than if it answers each request by itself when it is durable. The file is
 	f.IntVar(&o.Size, "size", 200, "bytes of each write; 200 is about a committed offset")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "how long")
 	f.Int64Var(&o.Count, "count", 0, "stop after so many writes")
+	f.Float64Var(&o.Rate, "rate", 0, "writes a second; latency then counts from when a write was due; 0: one after the other")
 	f.BoolVar(&o.Preallocate, "preallocate", false, "give the file its blocks first")
 	format := a.read(c)
 	c.RunE = func(*cobra.Command, []string) error {
