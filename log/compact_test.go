@@ -61,7 +61,7 @@ func contents(t *testing.T, e *Engine) map[tp][]modelBatch {
 	for _, id := range e.Logs() {
 		l, _ := e.Log(id)
 		for _, b := range readAll(t, l, l.Ends().Start, 1<<20) {
-			out[id] = append(out[id], modelBatch{b.BaseOffset(), b.LastOffset(), b.CRC(), int64(b.MaxTimestamp())})
+			out[id] = append(out[id], modelBatchOf(b))
 		}
 	}
 	return out

@@ -25,7 +25,7 @@ func (r *replay) findLives() error {
 			limit = s.size
 		}
 		whole, err := s.controls(min(limit, s.size), r.noteLife)
-		if err != nil || !whole {
+		if err != nil || !whole || s.size < limit {
 			return err
 		}
 	}

@@ -54,6 +54,38 @@ func (l *modelLog) visible() []modelBatch {
 	return l.batches[i:]
 }
 
+// append adds a batch that has its place.
+func (l *modelLog) append(b kafkaproto.Batch) {
+	l.batches = append(l.batches, modelBatchOf(b))
+	l.next = b.NextOffset()
+}
+
+func modelBatchOf(b kafkaproto.Batch) modelBatch {
+	return modelBatch{b.BaseOffset(), b.LastOffset(), b.CRC(), int64(b.MaxTimestamp())}
+}
+
+// cut is a truncation: whole batches go.
+func (l *modelLog) cut(to offset) {
+	if to >= l.next {
+		return
+	}
+	n := len(l.batches)
+	for n > 0 && l.batches[n-1].last >= to {
+		n--
+	}
+	l.batches = l.batches[:n:n] // what is appended later lies elsewhere
+	l.next = l.start
+	if n > 0 {
+		l.next = max(l.next, l.batches[n-1].last+1)
+	}
+}
+
+// advance moves the start up.
+func (l *modelLog) advance(to offset) {
+	l.start = max(l.start, to)
+	l.next = max(l.next, l.start)
+}
+
 // simulation runs one list of operations on one engine and the model.
 type simulation struct {
 	t       *testing.T
@@ -239,8 +271,7 @@ func (s *simulation) append() {
 	if err != nil {
 		s.t.Fatalf("append: %v", err)
 	}
-	m.batches = append(m.batches, modelBatch{b.BaseOffset(), b.LastOffset(), b.CRC(), int64(b.MaxTimestamp())})
-	m.next = b.NextOffset()
+	m.append(b)
 	if r.First != b.BaseOffset() || !sp.follower && r.First != s.now[id].next {
 		s.t.Fatalf("append answered %+v, model has %d", r, s.now[id].next)
 	}
@@ -293,15 +324,7 @@ func (s *simulation) truncate() {
 	if err := l.Truncate(to); err != nil {
 		s.t.Fatalf("truncate %s to %d: %v", id, to, err)
 	}
-	if to < m.next {
-		for len(m.batches) > 0 && m.batches[len(m.batches)-1].last >= to {
-			m.batches = m.batches[:len(m.batches)-1]
-		}
-		m.next = m.start
-		if n := len(m.batches); n > 0 {
-			m.next = max(m.next, m.batches[n-1].last+1)
-		}
-	}
+	m.cut(to)
 	s.note("truncate %s to %d", id, to)
 	if ends := l.Ends(); ends.Next != m.next || ends.Written != m.next {
 		s.t.Fatalf("truncated to %d: ends %+v", m.next, ends)
@@ -319,8 +342,7 @@ func (s *simulation) advance() {
 		s.t.Fatal(err)
 	}
 	if to > m.start {
-		m.start = to
-		m.next = max(m.next, to)
+		m.advance(to)
 		s.now[id] = m
 		s.did()
 	}
@@ -511,7 +533,7 @@ func (s *simulation) state() model {
 			s.t.Fatalf("log %s at rest: %+v", id, ends)
 		}
 		for _, b := range readAll(s.t, l, ends.Start, 1<<20) {
-			m.batches = append(m.batches, modelBatch{b.BaseOffset(), b.LastOffset(), b.CRC(), int64(b.MaxTimestamp())})
+			m.batches = append(m.batches, modelBatchOf(b))
 		}
 		out[id] = m
 	}
