@@ -118,7 +118,7 @@ class Load:
                 self.out.write("%d %d -1 %d %s\n" % (n, n % self.partitions, at, str(error).replace("\n", " ")))
             elif message.offset() is None:
                 # librdkafka takes a batch that the broker knows no more for delivered, at an offset that nobody tells.
-                self.out.write("%d %d -1 %d delivered at an offset that is not known\n" % (n, n % self.partitions, at))
+                self.out.write("%d %d -2 %d\n" % (n, n % self.partitions, at))
             else:
                 self.out.write("%d %d %d %d\n" % (n, message.partition(), message.offset(), at))
 
