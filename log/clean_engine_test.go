@@ -315,3 +315,48 @@ func TestACrashAnywhereInCompactionByKeyLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// The power fails between the record that dead files go and their removal, or in the middle of that, and the index is lost with it:
+// what compaction by key has left out must not come back, as it lies only in files that were as good as gone.
+func TestWhatCompactionLeftOutStaysOutThoughItsFilesAreStillThere(t *testing.T) {
+	w := newWorld(t)
+	options := func(o *Options) { compacting(o); o.SortedFileBytes = 1 } // a file for each run, those that are empty too
+	e := w.open(options)
+	l, err := e.CreateLog(topic(1, 0), byKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 { // of the first two files nothing stays, and so of the sorted files that take their place
+		write(t, l, w.clock.Now(), fmt.Sprint("key", i%2), fmt.Sprint(i))
+		if err := e.sealActive(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 || i == 3 {
+			if err := e.Clean(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := contents(t, e)
+	if got := want[l.id]; len(got) != 2 {
+		t.Fatalf("compacted to %v", got)
+	}
+	gone, deletions := e.seal.dead()
+	if err := e.keep.checkpoint(gone, deletions); err != nil {
+		t.Fatal(err)
+	}
+	for removed := range len(gone) + 1 {
+		for _, lost := range []bool{false, true} {
+			after := w.crashed(lost)
+			for i, id := range gone {
+				if i != removed { // files go in any order; all but this one have
+					_ = after.mem.Remove(e.filePath(e.seal.infos[id].kind, id))
+				}
+			}
+			mustEqual(t, fmt.Sprintf("of %v all but one at %d is gone, index lost: %v", gone, removed, lost), contents(t, after.open(options)), want)
+		}
+	}
+	for _, lost := range []bool{false, true} {
+		mustEqual(t, fmt.Sprintf("all are there, index lost: %v", lost), contents(t, w.crashed(lost).open(options)), want)
+	}
+}

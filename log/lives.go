@@ -14,17 +14,19 @@ func (r *replay) findLives() error {
 		return nil
 	}
 	r.lives = map[tp]uint64{}
+	return r.ahead(r.noteLife)
+}
+
+// ahead gives out the control records that the replay will come by, and no others.
+func (r *replay) ahead(each func(*frameHeader, *control) error) error {
 	damage, stopped, passed := slices.Clone(r.damage), r.stopped, r.passed
 	defer func() { r.damage, r.stopped, r.passed = damage, stopped, passed }()
-	for i, s := range r.chain {
+	for _, s := range r.chain {
 		if err := r.noteMissing(s.id); err != nil || r.stopped {
 			return err
 		}
-		limit, declared := r.ends[s.id]
-		if !declared || i == len(r.chain)-1 {
-			limit = s.size
-		}
-		whole, err := s.controls(min(limit, s.size), r.noteLife)
+		limit := r.limit(s)
+		whole, err := s.controls(min(limit, s.size), each)
 		if err != nil || !whole || s.size < limit {
 			return err
 		}

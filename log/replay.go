@@ -54,20 +54,23 @@ func (r *replay) run(ids []uint32) error {
 		return err
 	}
 	r.end = at(r.state.sealed, r.state.end)
+	if err := r.leaveOut(); err != nil {
+		return err
+	}
 	if err := r.openSorted(); err != nil {
 		return err
 	}
 	if err := r.findLives(); err != nil {
 		return err
 	}
-	for i, s := range r.chain {
+	for _, s := range r.chain {
 		if err := r.noteMissing(s.id); err != nil {
 			return err
 		}
 		if err := r.placeRuns(s.id); err != nil {
 			return err
 		}
-		if err := r.file(s, i == len(r.chain)-1); err != nil {
+		if err := r.file(s); err != nil {
 			return err
 		}
 	}
@@ -178,27 +181,54 @@ func (r *replay) link(all []*scanner) {
 	}
 }
 
+// limit is up to where a file of the chain counts. What is behind that was cut off by an earlier recovery.
+func (r *replay) limit(s *scanner) int64 {
+	if end, declared := r.ends[s.id]; declared && s != r.chain[len(r.chain)-1] {
+		return end
+	}
+	return s.size
+}
+
+// leaveOut takes the files out of the chain that were about to go when the power failed, where the index is made anew: nothing in them
+// was needed, and what held their place may have gone already, so what compaction has left out would be there again. They are
+// removed in the end (removeVoid). Where the index is there, such files are sealed.
+func (r *replay) leaveOut() error {
+	if r.state.sealed > 0 || r.onlyWAL() {
+		return nil
+	}
+	gone := map[uint32]bool{}
+	if err := r.ahead(func(_ *frameHeader, c *control) error { noteUnlink(c, gone); return nil }); err != nil {
+		return err
+	}
+	r.chain = slices.DeleteFunc(r.chain, func(s *scanner) bool {
+		if gone[s.id] {
+			s.close()
+			r.rebuild = true
+		}
+		return gone[s.id]
+	})
+	r.asked = 0 // of the chain that was
+	return nil
+}
+
+// noteUnlink notes the file that a record says is about to go.
+func noteUnlink(c *control, into map[uint32]bool) {
+	if c.kind == ctlUnlink {
+		into[binary.BigEndian.Uint32(c.body)] = true
+	}
+}
+
 // goes tells whether one of the files that are read says that a file is about to go. That is mostly one of the newest, but those
 // that were begun before the file went name it still, however many they are.
 func (r *replay) goes(id uint32) (bool, error) {
 	for !r.unlinked[id] && r.asked < len(r.chain) {
 		r.asked++
-		if err := r.chain[len(r.chain)-r.asked].unlinks(r.unlinked); err != nil {
+		s := r.chain[len(r.chain)-r.asked]
+		if _, err := s.controls(min(r.limit(s), s.size), func(_ *frameHeader, c *control) error { noteUnlink(c, r.unlinked); return nil }); err != nil {
 			return false, err
 		}
 	}
 	return r.unlinked[id], nil
-}
-
-// unlinks notes the files that a file says are about to go.
-func (s *scanner) unlinks(into map[uint32]bool) error {
-	_, err := s.controls(s.size, func(_ *frameHeader, c *control) error {
-		if c.kind == ctlUnlink {
-			into[binary.BigEndian.Uint32(c.body)] = true
-		}
-		return nil
-	})
-	return err
 }
 
 // noteMissing stops the replay before a file if one is missing that should stand between it and the one before: either
@@ -229,11 +259,8 @@ func (r *replay) noteMissing(before uint32) error {
 }
 
 // file applies one file of the chain.
-func (r *replay) file(s *scanner, newest bool) error {
-	limit, declared := r.ends[s.id]
-	if !declared || newest {
-		limit = s.size
-	}
+func (r *replay) file(s *scanner) error {
+	limit := r.limit(s)
 	short := s.size < limit
 	limit = min(limit, s.size)
 	if s.first != nil {
@@ -416,7 +443,7 @@ func (s *sealer) noteHole(file uint32, id tp, h hole) {
 func (r *replay) applyEngine(c *control) error {
 	switch c.kind {
 	case ctlUnlink:
-		r.unlinked[binary.BigEndian.Uint32(c.body)] = true
+		noteUnlink(c, r.unlinked)
 	case ctlRoster:
 		ids, err := decodeRoster(c.body)
 		if err != nil {

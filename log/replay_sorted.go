@@ -2,7 +2,6 @@ package log
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"slices"
 )
@@ -66,13 +65,12 @@ func (r *replay) counting() (files []fileEnd, err error) {
 		return nil, nil
 	}
 	for _, s := range r.chain[max(0, len(r.chain)-2):] {
-		_, err := s.controls(s.size, func(h *frameHeader, c *control) error {
-			switch {
-			case c.kind == ctlUnlink:
-				r.unlinked[binary.BigEndian.Uint32(c.body)] = true
-			case c.kind == ctlEnd:
+		_, err := s.controls(min(r.limit(s), s.size), func(h *frameHeader, c *control) error {
+			noteUnlink(c, r.unlinked)
+			switch c.kind {
+			case ctlEnd:
 				files = nil // what counts is named behind it
-			case c.kind == ctlSorted:
+			case ctlSorted:
 				files = append(files, c.sorted())
 			}
 			return nil
