@@ -42,9 +42,9 @@ const (
 	indexDir    = "index"
 )
 
-// OpenDirectory locks a data directory, and makes it if it is not there. A directory without meta.properties gets one
-// with a new random id; one of another node or of a newer format is refused. Errors wrap ErrLocked, ErrOtherNode,
-// ErrNewerFormat.
+// OpenDirectory locks a data directory, and makes it if it is not there. An empty directory gets a meta.properties with a new
+// random id; one that lacks it but holds files, one of another node or of a newer format is refused. Errors wrap ErrLocked,
+// ErrNoMeta, ErrOtherNode, ErrNewerFormat.
 func OpenDirectory(e env.Env, path string, nodeID int32) (*Directory, error) {
 	if err := makeDir(e.FS, path); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
@@ -95,6 +95,9 @@ func lockDir(f env.FS, path string) (io.Closer, error) {
 func (d *Directory) load(nodeID int32) error {
 	data, err := d.env.FS.ReadFile(filepath.Join(d.path, metaFile))
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.mustBeNew(); err != nil {
+			return err
+		}
 		d.meta.node = nodeID
 		d.env.Rand.Read(d.meta.directory[:])
 		return d.store(d.meta)
@@ -111,6 +114,21 @@ func (d *Directory) load(nodeID int32) error {
 	if d.meta.directory == ([16]byte{}) {
 		d.env.Rand.Read(d.meta.directory[:])
 		return d.store(d.meta)
+	}
+	return nil
+}
+
+// mustBeNew refuses a directory that was one before: under another id nothing in it would count, and all would be removed.
+func (d *Directory) mustBeNew() error {
+	for _, sub := range []string{walDir, indexDir} {
+		names, err := d.env.FS.List(filepath.Join(d.path, sub))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if len(names) > 0 {
+			return fmt.Errorf("%w, but %s holds files: restore that file, for it says whose they are, or move %s away to begin anew",
+				ErrNoMeta, filepath.Join(d.path, sub), d.path)
+		}
 	}
 	return nil
 }

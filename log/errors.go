@@ -19,7 +19,9 @@ var (
 	ErrClosed = errors.New("the log is closed")
 	// ErrLocked: another process has the directory.
 	ErrLocked = errors.New("the data directory is in use by another process")
-	// ErrOtherNode, ErrOtherCluster and ErrNewerFormat: the directory is not for this process.
+	// ErrOtherNode, ErrOtherCluster and ErrNewerFormat: the directory is not for this process. ErrNoMeta: it holds records, but
+	// nothing says whose they are.
+	ErrNoMeta       = errors.New("the data directory has no " + metaFile)
 	ErrOtherNode    = errors.New("the data directory belongs to another node")
 	ErrOtherCluster = errors.New("the data directory belongs to another cluster")
 	ErrNewerFormat  = errors.New("the data directory has a newer format")

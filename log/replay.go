@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"github.com/streambus/streambus/kafkaproto"
 )
 
 // replay reads the unsealed files and applies what counts of them.
@@ -109,6 +111,10 @@ func (r *replay) open(ids []uint32) error {
 			return err
 		}
 		all = append(all, s)
+		if of := s.header.directory; of != [16]byte{} && of != r.e.opts.Directory.ID() {
+			return fmt.Errorf("%s belongs to the data directory with directory.id %s, and this is %s: copy directories as a whole, %s with them",
+				path, kafkaproto.TopicID(of), kafkaproto.TopicID(r.e.opts.Directory.ID()), metaFile)
+		}
 	}
 	if len(all) > 0 {
 		if err := r.e.fs.SyncDir(dir); err != nil {

@@ -41,6 +41,46 @@ func TestDirectoriesThatWereExchangedAreRefused(t *testing.T) {
 	}
 }
 
+// Without its meta.properties a directory would be taken for a new one, and what lies in it for void.
+func TestADirectoryWithoutMetaPropertiesIsRefusedAndUnharmed(t *testing.T) {
+	disk := env.NewMem()
+	n := startNode(t, disk)
+	produce(t, client(t, n), "orders", "one")
+	stopNode(t, n)
+	meta, err := disk.ReadFile("data/meta.properties")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove("data/meta.properties"); err != nil {
+		t.Fatal(err)
+	}
+	if err := refusedStart(t, disk); !errors.Is(err, log.ErrNoMeta) {
+		t.Errorf("%v", err)
+	}
+	other := env.NewMem()
+	stopNode(t, startNode(t, other))
+	foreign, err := other.ReadFile("data/meta.properties")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.WriteFileAtomic("data/meta.properties", foreign); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.RemoveAll("data/index"); err != nil {
+		t.Fatal(err)
+	}
+	if err := refusedStart(t, disk); !strings.Contains(err.Error(), "belongs to the data directory with directory.id") {
+		t.Errorf("%v", err)
+	}
+	if err := disk.WriteFileAtomic("data/meta.properties", meta); err != nil {
+		t.Fatal(err)
+	}
+	n = startNode(t, disk)
+	if got := values(t, leader(t, n, "orders", 0)); len(got) != 1 {
+		t.Errorf("of one record there are %v", got)
+	}
+}
+
 func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 	disk := env.NewMem()
 	stranger := startNode(t, disk, "node.id=2")

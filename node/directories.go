@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/streambus/streambus/controller/quorum"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/partition"
@@ -73,7 +72,7 @@ func (n *Node) openDirectories(context.Context) error {
 		}
 	}
 	n.log.Info("data directories opened", "dirs", strings.Join(n.set.dirs, ","), "took", n.o.Env.Clock.Now().Sub(began))
-	return n.checkMetadata()
+	return nil
 }
 
 // openDirectory locks one.
@@ -110,7 +109,7 @@ func (n *Node) there(path string) bool {
 // goOffline lets the node start without a directory, if another one can do: the first holds the metadata. What says that the
 // configuration is wrong ends the start.
 func (n *Node) goOffline(d *directory, err error) error {
-	for _, wrong := range []error{log.ErrLocked, log.ErrOtherNode, log.ErrNewerFormat} {
+	for _, wrong := range []error{log.ErrLocked, log.ErrNoMeta, log.ErrOtherNode, log.ErrNewerFormat} {
 		if errors.Is(err, wrong) {
 			return err
 		}
@@ -182,19 +181,14 @@ func (n *Node) found() error {
 	return n.noteDirectories()
 }
 
-// checkMetadata refuses records without metadata.
-func (n *Node) checkMetadata() error {
-	has, err := quorum.HasState(n.o.Env.FS, n.raftDir())
-	if err != nil {
-		return err
-	}
+// records is a directory that holds some, "" if none does.
+func (n *Node) records() string {
 	for _, d := range n.dirs {
-		if !has && (d.damage != nil || d.engine != nil && d.engine.HasData()) && !n.set.noRaft {
-			return fmt.Errorf("%s holds records but no metadata (%s is empty): restore it, or start once with "+
-				"--set unsafe.allow.empty.metadata=true, which starts with no topics and quarantines the records", d.path, n.raftDir())
+		if d.damage != nil || d.engine != nil && d.engine.HasData() {
+			return d.path
 		}
 	}
-	return nil
+	return ""
 }
 
 func (n *Node) raftDir() string { return filepath.Join(n.set.dirs[0], "raft") }

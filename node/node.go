@@ -104,9 +104,14 @@ func (n *Node) openQuorum(ctx context.Context) error {
 	n.quorum, err = quorum.Open(quorum.Options{
 		Env: n.o.Env, Dir: n.raftDir(), NodeID: n.set.nodeID, DirectoryID: n.dirs[0].dir.ID(), Listener: l,
 		Advertise: advertised(n.set.cluster, l), Voters: n.set.voters, Join: n.set.join, Observer: !n.set.controller, Defaults: n.set.defaults, ClusterID: n.dirs[0].dir.ClusterID(),
-		Events: n.metrics.QuorumEvents(), Logger: n.log,
+		MustExist: n.records() != "" && !n.set.noRaft,
+		Events:    n.metrics.QuorumEvents(), Logger: n.log,
 		OnFatal: func(err error) { n.fail(fmt.Errorf("metadata in %s failed: %w", n.raftDir(), err)) },
 	})
+	if errors.Is(err, quorum.ErrNoState) {
+		err = fmt.Errorf("%s holds records, but there is no metadata in %s: restore it, or start once with "+
+			"--set unsafe.allow.empty.metadata=true, which starts with no topics and quarantines the records", n.records(), n.raftDir())
+	}
 	if err != nil {
 		_ = l.Close()
 		return err

@@ -76,12 +76,28 @@ func TestRecordsWithoutMetadataAreRefusedAndTheWayOutIsNamed(t *testing.T) {
 	}
 	produce(t, client(t, n), "orders", "one")
 	stopNode(t, n)
-	if err := fs.RemoveAll("data/raft"); err != nil {
+	names, err := fs.List("data/raft/store")
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tryNode(t, fs)
-	if err == nil || !strings.Contains(err.Error(), "unsafe.allow.empty.metadata") {
-		t.Fatalf("started, or did not name the way out: %v", err)
+	var written []string
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".sst") {
+			written = append(written, "data/raft/store/"+name)
+		}
+	}
+	for _, lost := range [][]string{written, {"data/raft"}} { // what was written, as if it had not been copied, and all of it
+		for _, name := range lost {
+			if err := fs.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			_, err = tryNode(t, fs)
+			if err == nil || !strings.Contains(err.Error(), "unsafe.allow.empty.metadata") {
+				t.Fatalf("without %s it started, or did not name the way out: %v", lost, err)
+			}
+		}
 	}
 	n = startNode(t, fs, "unsafe.allow.empty.metadata=true")
 	if got := n.stats().Quarantined; len(got) != 1 {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -73,14 +72,8 @@ func Open(o Options) (*Quorum, error) {
 	return q, nil
 }
 
-// HasState says whether a raft directory holds the state of a quorum.
-func HasState(fs env.FS, dir string) (bool, error) {
-	names, err := fs.VFS().List(dir)
-	if isNotExist(err) {
-		return false, nil
-	}
-	return len(names) > 0, err
-}
+// ErrNoState is why a directory that must hold metadata is refused.
+var ErrNoState = errors.New("no metadata")
 
 func serverID(node int32, directory [16]byte) string {
 	return fmt.Sprintf("%d.%s", node, kafkaproto.TopicID(directory))
@@ -159,13 +152,16 @@ func (q *Quorum) startRaft() error {
 	return nil
 }
 
-// bootstrap gives an empty directory its first members.
+// bootstrap gives an empty directory its first members, or refuses it.
 func (q *Quorum) bootstrap() error {
 	if !q.store.empty() {
 		return nil
 	}
 	if any, err := q.snapshots.any(); err != nil || any {
 		return errors.Join(err, fmt.Errorf("%s has a snapshot but no log", q.options.Dir))
+	}
+	if q.options.MustExist {
+		return ErrNoState
 	}
 	if len(q.options.Join) > 0 {
 		return nil

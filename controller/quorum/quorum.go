@@ -39,6 +39,8 @@ type Options struct {
 	// ClusterID is the id of a cluster that this node would be the first leader of, from meta.properties of a directory
 	// whose metadata was lost. Empty: a new one.
 	ClusterID string
+	// MustExist refuses a directory that holds nothing (ErrNoState), where there must have been metadata.
+	MustExist bool
 	Defaults  controller.Defaults
 	Events    Events
 	Logger    *slog.Logger // nil: none
