@@ -8,7 +8,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -289,6 +288,3 @@ func (s *snapshots) any() (bool, error) {
 	names, err := s.fs.List(s.dir)
 	return slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, snapshotSuffix) }), err
 }
-
-// isNotExist is errors.Is for file systems.
-func isNotExist(err error) bool { return errors.Is(err, os.ErrNotExist) }
