@@ -18,7 +18,6 @@ import (
 type soakTopic struct {
 	*soakModel
 	s         *soak
-	rand      *rand.Rand // of the operations
 	producers []*kgo.Client
 	tail      *kgo.Client
 	stopLoad  context.CancelFunc
