@@ -105,7 +105,11 @@ class Member {
   async start (topics) {
     await this.consumer.connect()
     await this.consumer.subscribe({ topics, fromBeginning: true })
-    await this.consumer.run({
+    await this.run()
+  }
+
+  run () {
+    return this.consumer.run({
       autoCommit: false,
       eachBatch: async ({ batch }) => {
         for (const m of batch.messages) this.inbox.receive(record(batch.topic, batch.partition, m))
@@ -113,9 +117,23 @@ class Member {
     })
   }
 
+  // The library commits to the node that coordinated when the member joined for as long as the connection to it stands, whatever that
+  // answers (offsetManager's getCoordinator): only who runs it anew has it look for the coordinator.
+  async send (offsets) {
+    try {
+      await this.consumer.commitOffsets(offsets)
+    } catch (e) {
+      if (e.type === 'NOT_COORDINATOR_FOR_GROUP' || e.cause?.type === 'NOT_COORDINATOR_FOR_GROUP') {
+        await this.consumer.stop().catch(() => {}) // it may want to tell the same node that it leaves
+        await this.run()
+      }
+      throw e
+    }
+  }
+
   // While the library starts its consumer anew it takes commits without sending them, so the broker is asked what it has.
   async commit (offsets) {
-    await this.consumer.commitOffsets(offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) })))
+    await this.send(offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) })))
     for (const [topic, partition, offset] of offsets) {
       const [has] = await this.committed(topic, [partition])
       if (has === null || has < Number(offset)) throw new Error(`${topic}-${partition}: the commit of ${offset} has not arrived`)
