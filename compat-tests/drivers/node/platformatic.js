@@ -117,7 +117,10 @@ class Member {
     }))
   }
 
+  // The library joins anew for each commit that is refused in a rebalance, which begins another: several members that
+  // commit all the time would never come to an end. So there is none between a member's JoinGroup and its assignment.
   async commit (offsets) {
+    if (!this.consumer.isActive()) throw new Error('a rebalance is under way')
     await this.consumer.commit({
       offsets: offsets.map(([topic, partition, offset]) => ({ topic, partition, offset, leaderEpoch: -1 }))
     })
