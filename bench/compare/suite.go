@@ -361,11 +361,15 @@ func (u *suite) remove(ctx context.Context, side, topic string) error {
 	defer tick.Stop()
 	for begun := time.Now(); ; {
 		left, err := diskBytes(b.place.dir)
-		if err != nil || left <= leftBytes {
+		if err != nil {
+			return err
+		}
+		folders, err := filepath.Glob(filepath.Join(b.place.dir, "data", topic+"-*")) // Kafka's
+		if err != nil || left <= leftBytes && len(folders) == 0 {
 			return err
 		}
 		if time.Since(begun) > removeTimeout {
-			fmt.Fprintf(u.log, "%s still has %d MB on disk, %s after its topic was removed\n", side, left>>20, removeTimeout)
+			fmt.Fprintf(u.log, "%s still has %d MB on disk and %d folders of its topic, %s after that was removed\n", side, left>>20, len(folders), removeTimeout)
 			return nil
 		}
 		select {
