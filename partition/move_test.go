@@ -41,7 +41,11 @@ func (n *testNode) all(p *Partition) (out []string) {
 	n.t.Helper()
 	ends := p.log().Ends()
 	for at := ends.Start; at < ends.Written; {
-		data, err := readBytes(p.log(), at, ends.Written)
+		l := p.log()
+		data, err := readBytes(l, at, ends.Written)
+		if err != nil && p.log() != l {
+			continue // it has moved meanwhile
+		}
 		n.must(err)
 		for rest := data; len(rest) > 0; {
 			b, tail, err := kafkaproto.NextBatch(rest)
