@@ -349,6 +349,6 @@ func dumpValue(k, val []byte, last offset) (string, error) {
 	default:
 		var s engineState
 		err := s.decode(val)
-		return fmt.Sprintf("format %d, directory %x, sealed up to %s at %d, sequence %d", s.version, s.directory, fileName(s.sealed), s.end, s.sequence), err
+		return fmt.Sprintf("format %d, directory %x, sealed up to %s at %d, sequence %d, behind it %s", s.version, s.directory, fileName(s.sealed), s.end, s.sequence, fileName(s.newest)), err
 	}
 }

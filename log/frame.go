@@ -15,7 +15,7 @@ const (
 	sortedMagic   = "SBUSSRT1"
 	frameMagic    = 0x5342_4652 // "SBFR"
 	formatVersion = 1           // of files and frames
-	indexVersion  = 2
+	indexVersion  = 3
 
 	fileHeaderLen  = 64
 	frameHeaderLen = 96

@@ -15,7 +15,7 @@ func appendHeld(t *testing.T, l *Log, s spec) <-chan error {
 		close(done)
 		return done
 	}
-	l.WriteHeld()
+	l.WriteHeld(nil)
 	return done
 }
 

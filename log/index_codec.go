@@ -258,13 +258,16 @@ func (f *fileInfo) decode(key, v []byte) error {
 	return nil
 }
 
-// engineState says how far the index goes: everything up to and including file is in it.
+// engineState says how far the index goes: everything up to and including file sealed is in it.
 type engineState struct {
 	version   uint64
 	directory [16]byte
 	sealed    uint32
 	end       int64
 	sequence  uint64
+	// newest is a WAL file behind the sealed ones that is there for certain, 0 after a clean stop: no other file names the
+	// newest one, so a start would not miss it.
+	newest uint32
 }
 
 func (s *engineState) encode() []byte {
@@ -272,7 +275,8 @@ func (s *engineState) encode() []byte {
 	b = append(b, s.directory[:]...)
 	b = binary.AppendUvarint(b, uint64(s.sealed))
 	b = binary.AppendUvarint(b, uint64(s.end))
-	return binary.AppendUvarint(b, s.sequence)
+	b = binary.AppendUvarint(b, s.sequence)
+	return binary.AppendUvarint(b, uint64(s.newest))
 }
 
 func (s *engineState) decode(v []byte) error {
@@ -283,7 +287,7 @@ func (s *engineState) decode(v []byte) error {
 	}
 	copy(s.directory[:], r.b)
 	r.b = r.b[16:]
-	s.sealed, s.end, s.sequence = uint32(r.uint()), int64(r.uint()), r.uint()
+	s.sealed, s.end, s.sequence, s.newest = uint32(r.uint()), int64(r.uint()), r.uint(), uint32(r.uint())
 	if r.bad || len(r.b) > 0 {
 		return errIndex
 	}

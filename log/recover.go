@@ -33,7 +33,7 @@ func (e *Engine) recover() error {
 		return err
 	}
 	r := &replay{e: e, state: state, unlinked: map[uint32]bool{}, sortedIDs: sorted}
-	e.seal.sealed = state.sealed
+	e.seal.sealed, e.seal.named = state.sealed, state.newest
 	r.lastSequence, r.maxSequence = state.sequence, state.sequence
 	defer r.close()
 	if err := r.run(ids); err != nil {
@@ -210,7 +210,25 @@ func (r *replay) begin(ids []uint32) error {
 	for _, l := range e.logs {
 		l.flushed = l.written
 	}
+	if err := r.nameNewest(f.id); err != nil {
+		return err
+	}
 	return r.removeVoid(ids)
+}
+
+// nameNewest comes before the old newest file may be removed as void. A long recovery has sealed files meanwhile.
+func (r *replay) nameNewest(id uint32) error {
+	var state engineState
+	v, err := r.e.index.get([]byte{keyEngine})
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		if err := state.decode(v); err != nil {
+			return err
+		}
+	}
+	return r.e.seal.name(state, id)
 }
 
 // removeVoid removes the files that are not part of the WAL: cut off, or sealed and dead and known to be so.

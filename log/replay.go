@@ -541,7 +541,7 @@ func (r *replay) place(d *CorruptionError) position {
 
 var errFileGone = errors.New("the file is missing")
 
-// checkMissing finds sealed files that are gone and were needed.
+// checkMissing finds files that are gone and were needed: sealed ones, and the newest.
 func (r *replay) checkMissing(ids []uint32) error {
 	var errs []error
 	missing := func(info *fileInfo) {
@@ -555,6 +555,9 @@ func (r *replay) checkMissing(ids []uint32) error {
 		if info.live > 0 && !info.among(ids, r.sortedIDs) {
 			missing(info)
 		}
+	}
+	if newest := r.state.newest; newest > 0 && !slices.Contains(ids, newest) {
+		missing(&fileInfo{id: newest})
 	}
 	if r.e.opts.AcceptCorruption {
 		return nil

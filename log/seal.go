@@ -21,6 +21,7 @@ type sealer struct {
 	deletes  map[uint32]bool // files with deletions in them
 	holes    map[uint32][]lost
 	sealed   uint32
+	named    uint32 // engineState.newest, as the index has it at the start
 	closed   bool
 	stopped  chan struct{}
 	failed   error // why the last attempt failed
@@ -180,7 +181,7 @@ func (s *sealer) run() {
 		}
 		f := s.full[0]
 		s.mu.Unlock()
-		err := s.e.sync.wait(at(f.id, f.end))
+		err := s.e.sync.wait(sealable(f))
 		if err == nil {
 			err = s.settle()
 		}
@@ -195,6 +196,15 @@ func (s *sealer) run() {
 		s.cond.Broadcast()
 		s.mu.Unlock()
 	}
+}
+
+// sealable is up to where the WAL must be durable before a file is sealed: with the beginning of the next file, where there is
+// one, since from then on only the index names that.
+func sealable(f *file) position {
+	if f.last {
+		return at(f.id, f.end)
+	}
+	return at(f.id+1, 0)
 }
 
 // trouble is a seal that failed. It is tried again, except where the index is damaged: no file could ever be sealed again,
@@ -378,11 +388,25 @@ func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
 		b.set(offsetKey(nil, keyHole, h.log, h.hole.last), h.hole.encode())
 	}
 	b.files(unlinked)
-	state := engineState{
-		version: indexVersion, directory: s.e.opts.Directory.ID(), sealed: f.id, end: f.end, sequence: f.sequence,
+	state := engineState{sealed: f.id, end: f.end, sequence: f.sequence}
+	if newest := max(s.e.sync.position().file(), s.named); newest > f.id {
+		state.newest = newest
 	}
-	b.set([]byte{keyEngine}, state.encode())
+	b.engine(&state)
 	return b, nil
+}
+
+// name has the index name the newest file.
+func (s *sealer) name(state engineState, newest uint32) error {
+	b := s.begin()
+	state.newest, s.named = newest, newest
+	b.engine(&state)
+	return s.e.index.ingest(b.write())
+}
+
+func (b *sealing) engine(state *engineState) {
+	state.version, state.directory = indexVersion, b.s.e.opts.Directory.ID()
+	b.set([]byte{keyEngine}, state.encode())
 }
 
 func (b *sealing) set(k, v []byte) { b.sets[k[0]] = append(b.sets[k[0]], keyValue{k, v}) }

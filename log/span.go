@@ -37,6 +37,8 @@ type file struct {
 	// Of the writer and the syncer.
 	dirSynced bool
 	sequence  uint64
+	// last: the engine stops, there is no file behind it.
+	last bool
 }
 
 // fileTable are the files that exist, WAL files and sorted ones. Their numbers are of one row.

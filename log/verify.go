@@ -188,6 +188,9 @@ func (v *verifier) files(ids []uint32) error {
 			v.problem(&CorruptionError{File: v.path(id), Detail: errFileGone.Error()})
 		}
 	}
+	if newest := v.state.newest; newest > 0 && !slices.Contains(ids, newest) {
+		v.problem(&CorruptionError{File: v.path(newest), Detail: errFileGone.Error()})
+	}
 	r := replay{}
 	for _, c := range open {
 		if r.place(c) < durable {

@@ -26,11 +26,12 @@ func (w *writer) rotate(reason endReason) error {
 	if err != nil {
 		return err
 	}
-	if old := w.active; old != nil {
-		old.end, old.sequence = w.pos, sequence
+	old, oldEnd := w.active, w.pos
+	w.use(f, pos)
+	if old != nil {
+		old.end, old.sequence = oldEnd, sequence
 		w.e.seal.add(old)
 	}
-	w.use(f, pos)
 	// Behind whatever this round still writes: a checkpoint among it has been made already and must stay true.
 	w.e.pushHighWatermarks()
 	return nil
@@ -111,7 +112,7 @@ func (w *writer) finish() {
 	if w.active == nil || w.e.Failed() != nil {
 		return
 	}
-	w.active.end, w.active.sequence = w.pos, w.sequence
+	w.active.end, w.active.sequence, w.active.last = w.pos, w.sequence, true
 	w.e.seal.add(w.active)
 	w.active = nil
 }

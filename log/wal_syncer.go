@@ -26,9 +26,12 @@ type syncer struct {
 	logs     []dirtyLog
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
-	timer    env.Timer
-	due      time.Time
-	closed   bool
+	// What gather needs to know of the last sync: how many such bytes it has made durable, and how long it took.
+	lastBytes int64
+	lastTook  time.Duration
+	timer     env.Timer
+	due       time.Time
+	closed    bool
 }
 
 // dirtyLog is a log with something to be flushed. gen is its count of truncations: what was truncated since is not to
@@ -150,18 +153,48 @@ func (s *syncer) run() {
 			s.mu.Unlock()
 			return
 		}
+		s.gather()
 		logs, files := s.logs, slices.Clone(s.files)
 		s.logs = nil
 		s.round++
 		bytes := s.unsynced
 		target := position(s.e.write.at.Load())
 		s.mu.Unlock()
+		began := s.e.env.Clock.Now()
 		if err := s.sync(files); err != nil {
 			s.e.fail(err)
 			continue
 		}
+		s.lastBytes, s.lastTook = bytes, s.e.env.Clock.Now().Sub(began)
 		s.publish(logs, target, bytes)
 	}
+}
+
+const (
+	// gatherBytes is what the last sync must have made durable for the next to wait for company.
+	gatherBytes = 4 << 10
+	mostGather  = time.Millisecond
+	gatherShare = 3
+)
+
+// gather waits, for a fraction of what a sync takes, until those that the last sync has answered have written again: a sync that
+// begins with the first of them makes all others wait for another one. The lock is held.
+func (s *syncer) gather() {
+	wait := min(s.lastTook/gatherShare, mostGather)
+	if s.unsynced == 0 || s.lastBytes < gatherBytes || s.unsynced >= s.lastBytes || wait < mostGather/10 {
+		return
+	}
+	over := false
+	timer := s.e.env.Clock.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		over = true
+		s.cond.Signal()
+	})
+	for !over && s.unsynced < s.lastBytes && !s.closed && s.e.Failed() == nil {
+		s.cond.Wait()
+	}
+	timer.Stop()
 }
 
 // sync makes the files durable, in the order of the WAL, their directory entries first.

@@ -44,6 +44,7 @@ type writer struct {
 	stopped   chan struct{}
 	at        atomic.Uint64 // position of the end of what is published
 	round     uint64
+	publisher Publisher // of the round; may be nil
 	plans     []plan
 	headers   []byte
 	vectors   [][]byte
@@ -80,12 +81,18 @@ func (w *writer) run() {
 // maxHeld bounds what an appender writes itself: above it, the write takes longer than waking the writer's goroutine.
 const maxHeld = 32 << 10
 
+// Publisher is told by WriteHeld that what it has written is about to be published: callbacks and listeners follow, and WriteHeld
+// returns without having waited for anything else.
+type Publisher interface{ Publishing() }
+
 // WriteHeld writes what appends with Hold have left, on the caller's goroutine, unless somebody writes already, who then
 // sees to it. Callbacks and listeners are called from here, so no lock may be held that they take.
-func (l *Log) WriteHeld() {
+func (l *Log) WriteHeld(p Publisher) {
 	w := &l.e.write
 	if items := l.e.queue.tryTake(maxHeld); items != nil {
+		w.publisher = p
 		w.writeRound(items)
+		w.publisher = nil
 		l.e.queue.written(items)
 	}
 }
@@ -314,6 +321,10 @@ func (w *writer) sum(items []item, p *plan, raw []byte) uint32 {
 // publish makes written frames visible and gives the buffers back.
 func (w *writer) publish(items []item, plans []plan) {
 	e := w.e
+	if w.publisher != nil {
+		w.publisher.Publishing()
+		w.publisher = nil
+	}
 	e.counts.frames.Add(int64(len(plans)))
 	for i := range plans {
 		p := &plans[i]
