@@ -23,8 +23,9 @@ type pending struct {
 	logDone  func(error) // p.written, bound once
 
 	held      *log.Log // where its bytes wait to be written by who has appended them
-	duplicate bool     // of an append that the log has; it takes no bytes and does not call back
-	failures  uint32   // p.failures when it was given to the log
+	here      log.Publisher
+	duplicate bool   // of an append that the log has; it takes no bytes and does not call back
+	failures  uint32 // p.failures when it was given to the log
 
 	left atomic.Int32 // ends that are still to come
 
@@ -41,7 +42,7 @@ func newPending(p *Partition, r *AppendRequest) *pending {
 		pd = new(pending)
 		pd.logDone = pd.written
 	}
-	pd.p, pd.acks, pd.release, pd.done = p, r.Acks, r.Release, r.Done
+	pd.p, pd.acks, pd.release, pd.done, pd.here = p, r.Acks, r.Release, r.Done, r.Here
 	pd.deadline = p.manager.elapsed() + max(r.Timeout, 0)
 	pd.result = emptyResult
 	pd.left.Store(2)

@@ -24,8 +24,9 @@ type AppendRequest struct {
 	Version         int16
 	TransactionalID string
 
-	// Here says that the caller's goroutine has time to write the records to the log itself, if they are few.
-	Here bool
+	// Here says that the caller's goroutine has time to write the records to the log itself, if they are few. It is told before
+	// anyone hears of them. nil: it has not.
+	Here log.Publisher
 
 	// Release is called once, when Records is no longer needed. May be nil.
 	Release func()
@@ -75,7 +76,7 @@ func (p *Partition) Append(r AppendRequest) {
 	}
 	a := log.Append{
 		Data: data, Now: kafkaproto.Timestamp(now.UnixMilli()), LogAppendTime: t.logAppendTime,
-		Origin: log.OriginClient, Hold: r.Here, Done: pd.logDone,
+		Origin: log.OriginClient, Hold: r.Here != nil, Done: pd.logDone,
 	}
 	if !r.Client {
 		a.Origin = log.OriginCoordinator
@@ -122,7 +123,7 @@ func (p *Partition) submit(pd *pending, a log.Append) {
 func (p *Partition) taken(pd *pending, err error) {
 	if held := pd.held; held != nil {
 		pd.held = nil
-		held.WriteHeld()
+		held.WriteHeld(pd.here)
 	}
 	if err != nil {
 		pd.refuse(err)

@@ -74,7 +74,14 @@ func (l link) travel(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (l link) Fetch(ctx context.Context, node int32, _ int, req *kmsg.FetchRequest) (*kmsg.FetchResponse, func(), error) {
+func (l link) Fetch(ctx context.Context, node int32, _ int, req *kmsg.FetchRequest, then func(Fetched)) {
+	go func() {
+		resp, release, err := l.fetch(ctx, node, req)
+		then(Fetched{resp, release, err})
+	}()
+}
+
+func (l link) fetch(ctx context.Context, node int32, req *kmsg.FetchRequest) (*kmsg.FetchResponse, func(), error) {
 	to := l.n.c.nodes[node]
 	if l.n.c.net.isCut(l.n.id, node) || !to.isAlive() {
 		return nil, nil, errNet

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/internal/planted"
 	"github.com/streambus/streambus/kafkaproto"
 	"github.com/streambus/streambus/replication"
@@ -31,33 +32,33 @@ type cutting struct {
 // answered takes the answer to a request. When it returns, what came is in the logs, flushed where that counts, and the
 // next request will say so.
 func (r *round) answered(a fetchAnswer) {
-	if a.release != nil {
-		defer a.release() // nothing points into the answer any more then: all appends have been waited for
+	if a.Release != nil {
+		defer a.Release() // nothing points into the answer any more then: all appends have been waited for
 	}
 	if a.life != r.life {
 		r.stale--
 		return
 	}
 	r.inFlight--
-	if a.err != nil {
+	if a.Err != nil {
 		r.failed()
 		return
 	}
-	if a.resp.ErrorCode != 0 {
+	if a.Response.ErrorCode != 0 {
 		r.failed() // the session is gone, or two requests have overtaken each other
 		return
 	}
-	if !a.full || a.resp.SessionID == 0 {
+	if !a.full || a.Response.SessionID == 0 {
 		r.failures = 0 // not before a session has held: a leader without room for it may end each at once
 	}
 	if a.full {
-		r.session, r.epoch, r.alone = a.resp.SessionID, 1, a.resp.SessionID == 0
+		r.session, r.epoch, r.alone = a.Response.SessionID, 1, a.Response.SessionID == 0
 	}
 	var appends []taken
 	var cuts []cutting
-	alone := len(a.resp.Topics) == 1 && len(a.resp.Topics[0].Partitions) == 1
-	for i := range a.resp.Topics {
-		t := &a.resp.Topics[i]
+	alone := len(a.Response.Topics) == 1 && len(a.Response.Topics[0].Partitions) == 1
+	for i := range a.Response.Topics {
+		t := &a.Response.Topics[i]
 		for j := range t.Partitions {
 			f := r.all[kafkaproto.TopicPartition{Topic: t.TopicID, Partition: kafkaproto.PartitionID(t.Partitions[j].Partition)}]
 			if f == nil {
@@ -99,7 +100,7 @@ func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, alo
 			return
 		}
 		if held != nil {
-			held.WriteHeld()
+			held.WriteHeld(nil)
 		}
 		*appends = append(*appends, t)
 	case replication.DoTruncate, replication.DoReset, replication.DoAskOffsets:
@@ -200,12 +201,15 @@ func (r *round) finishAppends(appends []taken) {
 
 // awaitFlushed waits until what was appended to durable topics is flushed, for a bounded time.
 func (r *round) awaitFlushed(appends []taken, errs []error) {
-	timer := r.m.env.Clock.NewTimer(max(r.m.replica.wait, time.Millisecond))
-	defer timer.Stop()
+	var timer env.Timer
 	for i, t := range appends {
 		p := t.f.p
 		if errs[i] != nil || !p.topic.Load().rules.Durable {
 			continue
+		}
+		if timer == nil {
+			timer = r.m.env.Clock.NewTimer(max(r.m.replica.wait, time.Millisecond))
+			defer timer.Stop()
 		}
 		for to := p.log().Ends().Written; p.log().Ends().Flushed < to && t.f.still() && p.Dir().Failed() == nil; {
 			select {

@@ -3,6 +3,8 @@ package partition
 import (
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,9 +14,11 @@ import (
 	"github.com/streambus/streambus/replication"
 )
 
-// round is what a lane's goroutine keeps from one fetch to the next.
+// round is what a lane keeps from one fetch to the next. Its goroutine has the lock, but while it waits; then whoever brings a
+// small answer may do with it what is to be done, and send the next request: three changes of goroutine less for each.
 type round struct {
 	*lane
+	mu      sync.Mutex // before every other lock of a lane or a partition
 	all     map[kafkaproto.TopicPartition]*following
 	dirty   []*following // whose place has changed since the leader was told
 	delayed []*following // with an error, until their time
@@ -29,18 +33,17 @@ type round struct {
 	inFlight int // of this session
 	stale    int // in flight of earlier ones
 	answers  chan fetchAnswer
-	retryAt  time.Time // after a failure of the whole lane
+	left     atomic.Int32 // in answers, or taken from it and not done with
+	retryAt  time.Time    // after a failure of the whole lane
 	failures int
 }
 
 // fetchAnswer is the answer to one request.
 type fetchAnswer struct {
+	Fetched
 	request int64
 	life    int
 	full    bool
-	resp    *kmsg.FetchResponse
-	release func()
-	err     error
 }
 
 // mostInFlight: the second fetch ends the first, which waits at the leader, when there is news for it. mostUnanswered counts
@@ -52,11 +55,13 @@ const (
 
 func (l *lane) run() {
 	r := &round{lane: l, all: make(map[kafkaproto.TopicPartition]*following), answers: make(chan fetchAnswer, mostUnanswered)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	defer func() {
 		l.cancel()
 		for range r.inFlight + r.stale {
-			if a := <-r.answers; a.release != nil {
-				a.release()
+			if a := <-r.answers; a.Release != nil {
+				a.Release()
 			}
 		}
 	}()
@@ -73,7 +78,7 @@ func (l *lane) run() {
 	}
 }
 
-// wait waits for anything to do.
+// wait waits for anything to do, without the lock.
 func (r *round) wait(now time.Time) {
 	var timer env.Timer
 	var due <-chan time.Time
@@ -84,17 +89,73 @@ func (r *round) wait(now time.Time) {
 	}
 	select {
 	case a := <-r.answers: // before anything else that there may be, so that the order of things does not depend on chance
-		r.answered(a)
+		r.takeIn(a)
 		return
 	default:
 	}
+	var a fetchAnswer
+	came := false
+	r.mu.Unlock()
 	select {
 	case <-r.wake:
-	case a := <-r.answers:
-		r.answered(a)
+	case a = <-r.answers:
+		came = true
 	case <-due:
 	case <-r.ctx.Done():
 	}
+	r.mu.Lock()
+	if came {
+		r.takeIn(a)
+	}
+}
+
+func (r *round) takeIn(a fetchAnswer) {
+	r.left.Add(-1)
+	r.answered(a)
+}
+
+// arrived takes an answer in at once if that is soon done and the lane's goroutine waits, and leaves it to that goroutine if not.
+func (r *round) arrived(a fetchAnswer) {
+	if r.left.Load() == 0 && r.mu.TryLock() {
+		quick := r.left.Load() == 0 && r.quick(&a)
+		if quick {
+			r.answered(a)
+			now := r.m.now()
+			if !now.Before(r.retryAt) {
+				r.send(now)
+			}
+			if !r.nextRetry(now).IsZero() {
+				signalOne(r.wake) // to set its timer
+			}
+		}
+		r.mu.Unlock()
+		if quick {
+			return
+		}
+	}
+	r.left.Add(1)
+	r.answers <- a // there is room
+}
+
+// quickBytes is what Log.WriteHeld writes without the log's own goroutine.
+const quickBytes = 32 << 10
+
+// quick tells whether what an answer asks for waits for nothing but a write: it has few records for one partition, whose log needs
+// no cut, and which may be unflushed.
+func (r *round) quick(a *fetchAnswer) bool {
+	if r.ctx.Err() != nil || a.life != r.life || a.full || a.Err != nil || a.Response.ErrorCode != 0 || len(a.Response.Topics) > 1 {
+		return false
+	}
+	if len(a.Response.Topics) == 0 {
+		return true
+	}
+	t := &a.Response.Topics[0]
+	if len(t.Partitions) != 1 {
+		return false
+	}
+	p := &t.Partitions[0]
+	f := r.all[kafkaproto.TopicPartition{Topic: t.TopicID, Partition: kafkaproto.PartitionID(p.Partition)}]
+	return f != nil && p.ErrorCode == 0 && p.DivergingEpoch.Epoch < 0 && len(p.RecordBatches) <= quickBytes && !f.p.topic.Load().rules.Durable
 }
 
 // nextRetry is when something that failed is tried again; zero if nothing is.
@@ -213,10 +274,9 @@ func (r *round) send(now time.Time) {
 		}
 	}
 	r.inFlight++
-	l := r.lane
-	l.m.fetchers.ended.Go(func() {
-		a.resp, a.release, a.err = l.m.peers.Fetch(l.ctx, l.id.node, FetchLane+l.id.number, req)
-		r.answers <- a // there is room
+	r.m.peers.Fetch(r.ctx, r.id.node, FetchLane+r.id.number, req, func(got Fetched) {
+		a.Fetched = got
+		r.arrived(a)
 	})
 }
 

@@ -24,7 +24,7 @@ type following struct {
 
 	queued bool // in lane.todo; lane.mu guards it
 
-	// The lane's goroutine alone:
+	// Of whoever has the lane's round:
 	sent      replication.Fetch // what the leader was last asked
 	sentIn    int64             // by which request
 	inSession bool              // the leader's session has it

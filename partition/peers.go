@@ -13,10 +13,18 @@ import (
 
 // Peers carries requests to other nodes. Lanes are separate connections: requests of one lane are answered in order.
 type Peers interface {
-	// Fetch asks a node for records. Those of the answer are valid until release, which the caller owes if there is no error.
-	Fetch(ctx context.Context, node int32, lane int, req *kmsg.FetchRequest) (resp *kmsg.FetchResponse, release func(), err error)
+	// Fetch asks a node for records, and calls then once with the answer, from any goroutine, also before it returns. Those of the
+	// answer are valid until its release is called, which is owed if there is no error.
+	Fetch(ctx context.Context, node int32, lane int, req *kmsg.FetchRequest, then func(Fetched))
 	// Do asks a node anything else.
 	Do(ctx context.Context, node int32, lane int, req kmsg.Request) (kmsg.Response, error)
+}
+
+// Fetched is what came of a Fetch.
+type Fetched struct {
+	Response *kmsg.FetchResponse
+	Release  func()
+	Err      error
 }
 
 // Quorum takes commands to the active controller, whichever node that is. It is called from goroutines of the Manager's,
@@ -37,12 +45,14 @@ func PeersOf(p *peer.Pool) Peers { return pooled{p} }
 
 type pooled struct{ *peer.Pool }
 
-func (p pooled) Fetch(ctx context.Context, node int32, lane int, req *kmsg.FetchRequest) (*kmsg.FetchResponse, func(), error) {
-	resp, frame, err := p.Pool.Fetch(ctx, node, lane, req)
-	if err != nil {
-		return nil, nil, err
-	}
-	return resp, frame.Release, nil
+func (p pooled) Fetch(ctx context.Context, node int32, lane int, req *kmsg.FetchRequest, then func(Fetched)) {
+	p.FetchThen(ctx, node, lane, req, func(resp *kmsg.FetchResponse, frame *peer.Frame, err error) {
+		if err != nil {
+			then(Fetched{Err: err})
+			return
+		}
+		then(Fetched{Response: resp, Release: frame.Release})
+	})
 }
 
 // replicaSettings are the broker's settings of replication.

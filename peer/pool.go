@@ -132,6 +132,36 @@ func (p *Pool) Fetch(ctx context.Context, node int32, lane int, req *kmsg.FetchR
 	return res.(*kmsg.FetchResponse), frame, nil
 }
 
+// FetchThen is Fetch without a goroutine that waits: then is called once with what Fetch would return, from any goroutine, also
+// before FetchThen returns. The connection's reader calls it mostly, so that it must not block for long.
+func (p *Pool) FetchThen(ctx context.Context, node int32, lane int, req *kmsg.FetchRequest, then func(*kmsg.FetchResponse, *Frame, error)) {
+	c := p.standing(linkID{node, lane})
+	if c == nil || ctx.Err() != nil {
+		go func() { then(p.Fetch(ctx, node, lane, req)) }()
+		return
+	}
+	k := &call{}
+	k.then = func() {
+		frame, err := p.outcome(node, k)
+		if err != nil {
+			then(nil, nil, err)
+			return
+		}
+		res, err := p.decode(node, req, frame.Body())
+		if err != nil {
+			frame.Release()
+			then(nil, nil, err)
+			return
+		}
+		then(res.(*kmsg.FetchResponse), frame, nil)
+	}
+	if err := p.send(c, k, req); err != nil {
+		then(nil, nil, err)
+		return
+	}
+	c.watch(ctx, k)
+}
+
 // DoRaw sends a body that is encoded already, in exactly that version, and gives back the answer's body as it came. A
 // version that the node does not serve is ErrVersion. The pool's Timeout holds: what the body asks for is not looked at.
 // The body is copied before DoRaw waits; the frame's Release is the caller's to call.
@@ -212,26 +242,51 @@ func (p *Pool) exchange(ctx context.Context, node int32, lane int, req kmsg.Requ
 	if err != nil {
 		return nil, err
 	}
-	if !c.choose(req) {
-		return nil, &Error{Node: node, Err: ErrVersion}
-	}
-	out := p.formatter.AppendRequest(takeScratch(), req, 0)
-	if int64(len(out)-4) > int64(p.o.MaxFrameBytes) {
-		return nil, &Error{Node: node, Err: ErrTooLarge}
-	}
-	k := &call{out: out, tagged: taggedHeader(req), done: make(chan struct{})}
-	if err := c.submit(k, p.patience(req)); err != nil {
-		return nil, &Error{Node: node, Err: err}
+	done := make(chan struct{})
+	k := &call{then: func() { close(done) }}
+	if err := p.send(c, k, req); err != nil {
+		return nil, err
 	}
 	select {
-	case <-k.done:
+	case <-done:
 	case <-ctx.Done():
 		c.abandon(k, context.Cause(ctx))
 	}
+	return p.outcome(node, k)
+}
+
+// send encodes a request and submits it. After an error nothing is sent, and the call is not told.
+func (p *Pool) send(c *conn, k *call, req kmsg.Request) error {
+	node := c.link.id.node
+	if !c.choose(req) {
+		return &Error{Node: node, Err: ErrVersion}
+	}
+	k.out, k.tagged = p.formatter.AppendRequest(takeScratch(), req, 0), taggedHeader(req)
+	if int64(len(k.out)-4) > int64(p.o.MaxFrameBytes) {
+		return &Error{Node: node, Err: ErrTooLarge}
+	}
+	if err := c.submit(k, p.patience(req)); err != nil {
+		return &Error{Node: node, Err: err}
+	}
+	return nil
+}
+
+// outcome is what came of a call that is over.
+func (p *Pool) outcome(node int32, k *call) (*Frame, error) {
 	if k.err != nil {
 		return nil, &Error{Node: node, MaybeSent: k.sent, RetryAfter: p.waitFor(node), Err: k.err}
 	}
 	return k.answer, nil
+}
+
+// standing is the connection that stands for a lane, or nil.
+func (p *Pool) standing(id linkID) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.links[id]; l != nil && !p.closed {
+		return l.conn
+	}
+	return nil
 }
 
 // patience is how long the answer to a request may take.

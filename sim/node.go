@@ -336,15 +336,19 @@ func (p peers) ask(ctx context.Context, to int32, lane string, handle func(l *li
 }
 
 // Fetch is as partition.Peers says.
-func (p peers) Fetch(ctx context.Context, to int32, lane int, req *kmsg.FetchRequest) (*kmsg.FetchResponse, func(), error) {
+func (p peers) Fetch(ctx context.Context, to int32, lane int, req *kmsg.FetchRequest, then func(partition.Fetched)) {
+	go func() { then(p.fetch(ctx, to, lane, req)) }()
+}
+
+func (p peers) fetch(ctx context.Context, to int32, lane int, req *kmsg.FetchRequest) partition.Fetched {
 	if p.l.s.node(to) == nil {
-		return nil, nil, errNet
+		return partition.Fetched{Err: errNet}
 	}
 	v, err := p.ask(ctx, to, lanes[lane-partition.FetchLane], func(at *life, reply func(any)) { at.fetches.serve(req, reply) })
 	if err != nil {
-		return nil, nil, err
+		return partition.Fetched{Err: err}
 	}
-	return v.(*kmsg.FetchResponse), func() {}, nil
+	return partition.Fetched{Response: v.(*kmsg.FetchResponse)}
 }
 
 var lanes = [...]string{"fetch0", "fetch1", "fetch2", "fetch3"}
