@@ -143,7 +143,10 @@ func (p *produce) append(slot *produceSlot, records []byte, frame *frame, here b
 	}
 	req := partition.AppendRequest{
 		Records: records, Acks: p.req.Acks, Timeout: time.Duration(p.req.TimeoutMillis) * time.Millisecond,
-		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Here: here, Done: slot.done,
+		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Done: slot.done,
+	}
+	if here {
+		req.Here = p.r.conn
 	}
 	if p.req.TransactionID != nil {
 		req.TransactionalID = *p.req.TransactionID
@@ -154,6 +157,8 @@ func (p *produce) append(slot *produceSlot, records []byte, frame *frame, here b
 	}
 	part.Append(req)
 }
+
+const keyProduce = 0
 
 // magicPosition is where message sets and batches alike have their magic byte.
 const magicPosition = 16

@@ -30,6 +30,8 @@ type conn struct {
 	cancel   context.CancelFunc
 
 	software, softwareVersion string // what ApiVersions named; the reader's own
+	promised                  bool   // to run errands; the reader's own
+	ready                     errand // writeReady
 
 	mu       sync.Mutex
 	changed  sync.Cond // on mu: an answer became ready or was written, or the connection ended
@@ -62,6 +64,7 @@ func newConn(s *Server, nc net.Conn, listener, ip string) *conn {
 	c.changed.L = &c.mu
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.in.init(c)
+	c.ready = c.writeReady
 	c.active.Store(s.env.Clock.Now().UnixNano())
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
@@ -128,7 +131,26 @@ func (c *conn) enqueue(r *request) {
 // complete marks a request as answered and has the answer written when its turn has come. It never blocks.
 func (c *conn) complete(r *request) {
 	if c.completed(r) {
-		go c.write()
+		c.s.errands.run(c.ready)
+	}
+}
+
+// Publishing is what log.Publisher says: a small append is about to move a partition.
+func (c *conn) Publishing() { c.promise() }
+
+// promise has this connection's goroutine, whose handler calls it, run what the handler gives rise to: see errands.
+func (c *conn) promise() {
+	if !c.promised && c.s.pace.quiet.Load() {
+		c.promised = true
+		c.s.errands.promise()
+	}
+}
+
+// keep ends what promise began, when the handler has returned.
+func (c *conn) keep() {
+	if c.promised {
+		c.promised = false
+		c.s.errands.keep()
 	}
 }
 

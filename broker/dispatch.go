@@ -14,7 +14,7 @@ const shortestHeader = 8
 func (c *conn) dispatch(f *frame) bool {
 	now := c.s.env.Clock.Now()
 	c.active.Store(now.UnixNano())
-	c.s.requests.Add(1)
+	c.s.pace.note(c.s.requests.Add(1), now)
 	header, body, err := kafkaproto.ParseRequestHeader(f.buf)
 	row := c.s.api(header.Key)
 	served := row != nil && row.minVersion <= header.Version && header.Version <= row.maxVersion
@@ -58,6 +58,7 @@ func (c *conn) handle(r *request) (ok bool) {
 			ok = false
 		}
 	}()
+	defer c.keep()
 	r.api.handle(c.s, r)
 	return true
 }

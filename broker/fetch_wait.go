@@ -37,6 +37,9 @@ type fetch struct {
 
 // start answers at once, or waits. It is called with mu held.
 func (f *fetch) start() {
+	if f.replica >= 0 {
+		f.r.conn.promise() // what it tells of itself may commit what producers wait for
+	}
 	enough := f.look()
 	if enough || f.wait <= 0 || f.full && f.session.first == nil {
 		f.finish(false)
@@ -72,8 +75,9 @@ func (f *fetch) newWaiter() *partition.Waiter {
 }
 
 // fired is called from wherever a partition moved, the storage engine's goroutines too: the look needs its own.
-func (f *fetch) fired() { go f.lookAgain() }
+func (f *fetch) fired() { f.s.errands.run(f.lookAgain) }
 
+// lookAgain is an errand.
 func (f *fetch) lookAgain() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +86,7 @@ func (f *fetch) lookAgain() {
 	}
 	f.waiter.Arm()
 	if f.look() {
-		f.finish(true)
+		f.finish(false)
 		return
 	}
 	f.drop()

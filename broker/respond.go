@@ -4,9 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -21,7 +24,51 @@ const (
 
 // write sends answers from the head of the queue for as long as they are ready. Only one goroutine does so at a time,
 // the one that set c.writing.
-func (c *conn) write() {
+func (c *conn) write() { c.writeWhile(func() bool { return true }, (*request).batches) }
+
+// writeReady is write as an errand: it writes what surely does not wait, and leaves the rest to another goroutine.
+func (c *conn) writeReady() { c.writeWhile(c.writesAtOnce, (*request).batchesHere) }
+
+// hereBytes is how much is written without waiting to a socket that holds nothing: the least that one takes.
+const hereBytes = 4 << 10
+
+// writesAtOnce says whether the next answer is small, and the socket has room for it. It is true where there is none.
+func (c *conn) writesAtOnce() bool {
+	c.mu.Lock()
+	r := c.head
+	none := c.closed || r == nil || !r.done
+	small := none || r.err == nil && r.bound() <= hereBytes
+	c.mu.Unlock()
+	return none || small && c.socketEmpty()
+}
+
+// bound is how large an answer is at most, as far as that is known without encoding it.
+func (r *request) bound() int {
+	if r.chunks != nil || r.resp == nil {
+		return r.size
+	}
+	// Produce's are the ones that others than the connection's own goroutine make in great numbers.
+	if p, ok := r.resp.(*kmsg.ProduceResponse); ok && len(p.Topics) == 1 && len(p.Topics[0].Partitions) == 1 {
+		if row := &p.Topics[0].Partitions[0]; row.ErrorCode == 0 {
+			return smallProduce + len(p.Topics[0].Topic)
+		}
+	}
+	return math.MaxInt32
+}
+
+// weight is what counts of an answer towards those that go together: what is not encoded yet is small.
+func (r *request) weight() int { return max(r.size, smallProduce) }
+
+// smallProduce is more than the answer to an append takes.
+const smallProduce = 128
+
+// batches says whether an answer goes out with the bytes of those before it.
+func (r *request) batches(bytes int) bool { return bytes < writeBatchBytes }
+
+func (r *request) batchesHere(bytes int) bool { return r.err == nil && bytes+r.bound() <= hereBytes }
+
+// writeWhile sends answers, each time as many as go together, for as long as may says so; another goroutine goes on then.
+func (c *conn) writeWhile(may func() bool, together func(r *request, bytes int) bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.s.logPanic(p, "peer", c.remote)
@@ -32,7 +79,11 @@ func (c *conn) write() {
 	w := responseWriter{c: c}
 	defer w.free()
 	for {
-		batch := c.takeReady()
+		if !may() {
+			go c.write()
+			return
+		}
+		batch := c.takeReady(together)
 		if batch == nil {
 			return
 		}
@@ -46,9 +97,8 @@ func (c *conn) write() {
 	}
 }
 
-// takeReady takes the answered requests off the head, as many as are worth a system call, and ends the writer's turn if
-// there are none.
-func (c *conn) takeReady() *request {
+// takeReady takes the answered requests off the head that go together, and ends the writer's turn if there are none.
+func (c *conn) takeReady(together func(r *request, bytes int) bool) *request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.head == nil || !c.head.done {
@@ -56,10 +106,10 @@ func (c *conn) takeReady() *request {
 		c.changed.Broadcast()
 		return nil
 	}
-	first, last, bytes := c.head, c.head, c.head.size
-	for n := last.next; n != nil && n.done && bytes < writeBatchBytes && last.err == nil; n = n.next {
+	first, last, bytes := c.head, c.head, c.head.weight()
+	for n := last.next; n != nil && n.done && last.err == nil && together(n, bytes); n = n.next {
 		last = n
-		bytes += n.size
+		bytes += n.weight()
 	}
 	c.head = last.next
 	if c.head == nil {

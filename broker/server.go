@@ -82,6 +82,8 @@ type Server struct {
 	memory      memory
 	sessions    sessionCache
 	producerIDs producerIDs
+	errands     errands
+	pace        pace
 	bytesIn     atomic.Int64
 	bytesOut    atomic.Int64
 	requests    atomic.Int64
@@ -226,6 +228,7 @@ func (s *Server) Close() {
 		c.close(errServerClosed)
 	}
 	s.running.Wait()
+	s.errands.close()
 }
 
 var errServerClosed = errors.New("the broker is shutting down")

@@ -24,6 +24,20 @@ func (c *conn) canSendfile(span env.Span) bool {
 	return ok
 }
 
+// socketEmpty says whether the client has received all that was written.
+func (c *conn) socketEmpty() bool {
+	if c.raw == nil {
+		return false
+	}
+	left := -1
+	_ = c.raw.Control(func(socket uintptr) {
+		if n, err := unix.IoctlGetInt(int(socket), unix.SIOCOUTQ); err == nil {
+			left = n
+		}
+	})
+	return left == 0
+}
+
 // sendfile sends a span from the page cache. The offset is explicit in every call: connections share the file, so its
 // own cursor means nothing.
 func (c *conn) sendfile(span env.Span) error {
