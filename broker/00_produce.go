@@ -158,8 +158,6 @@ func (p *produce) append(slot *produceSlot, records []byte, frame *frame, here b
 	part.Append(req)
 }
 
-const keyProduce = 0
-
 // magicPosition is where message sets and batches alike have their magic byte.
 const magicPosition = 16
 

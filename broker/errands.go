@@ -129,7 +129,7 @@ func (s *errands) close() {
 
 const (
 	paceRequests = 16
-	quietPause   = 50 * time.Microsecond // between two requests, on average
+	quietPause   = 25 * time.Microsecond // between two requests, on average
 )
 
 // pace tells whether there is little to do. Only then promises are good: where the processors are busy, the goroutine that has
