@@ -125,7 +125,7 @@ func (f *fetch) look() bool {
 		bytes += n
 		left = max(left-n, 0)
 		if !f.looked {
-			p.absent = unknown(p.result.Err)
+			p.absent = f.replica < 0 && unknown(p.result.Err)
 		}
 		present = present || !p.absent
 		urgent = urgent || p.result.Err != nil && !p.absent || p.result.Diverging != nil
@@ -135,7 +135,8 @@ func (f *fetch) look() bool {
 }
 
 // unknown says whether a partition is not in the metadata. That is no reason to answer at once while there are others to
-// wait for, as in Kafka: a client that keeps a deleted topic among its partitions would fetch without a pause.
+// wait for, as in Kafka: a client that keeps a deleted topic among its partitions would fetch without a pause. A follower, which
+// may have heard of a topic first, is told: it leaves the partition out for a moment.
 func unknown(err error) bool {
 	return errors.Is(err, kafkaproto.ErrUnknownTopicOrPartition) || errors.Is(err, kafkaproto.ErrUnknownTopicID)
 }

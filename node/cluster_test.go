@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -279,5 +280,24 @@ func TestADamagedFollowerLeavesTheISRBeforeItCuts(t *testing.T) {
 	})
 	if _, damaged := l.FirstHole(); damaged || l.Ends().Written != 3 || l.CheckAt(0, 1<<20) != nil {
 		t.Errorf("it has %+v, damaged: %v", l.Ends(), damaged)
+	}
+}
+
+// A follower may ask for a partition before the leader has heard of it. What it asks for beside it must not keep it waiting then.
+func TestANewTopicIsReplicatedAtOnce(t *testing.T) {
+	nodes, _, _ := startThree(t, "replica.fetch.wait.max.ms=20000")
+	c := client(t, nodes[1], kgo.SeedBrokers(nodes[1].Addr(), nodes[2].Addr(), nodes[3].Addr()))
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second) // for all of them, less than one such wait
+	defer cancel()
+	for i := range 40 {
+		topic := fmt.Sprint("t", i)
+		if _, err := kadm.NewClient(c).CreateTopic(ctx, 3, 3, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+		for p := range int32(3) {
+			if err := c.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: p, Value: []byte("x")}).FirstErr(); err != nil {
+				t.Fatalf("%s: %v", topic, err)
+			}
+		}
 	}
 }
