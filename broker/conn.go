@@ -13,8 +13,9 @@ import (
 )
 
 // conn is one client connection. Its reader goroutine reads frames, starts requests and, when an answer is ready as soon
-// as the handler returns, writes it too; answers that come later are written by a goroutine that lives only as long as
-// there is something to write. So an idle connection costs one goroutine.
+// as the handler returns, writes it too; small answers that come later are errands of other goroutines, and for large ones, or
+// where the client does not take what it gets, there is one that lives as long as there is something to write. So an idle connection
+// costs one goroutine.
 //
 // The queue from head to tail holds the requests in the order of their arrival, and the writer takes them from its head
 // only: that is what keeps answers in order behind a fetch that waits.
@@ -29,9 +30,10 @@ type conn struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 
-	software, softwareVersion string // what ApiVersions named; the reader's own
-	promised                  bool   // to run errands; the reader's own
-	ready                     errand // writeReady
+	software, softwareVersion string  // what ApiVersions named; the reader's own
+	promised                  bool    // to run errands; the reader's own
+	ready                     errand  // writeReady
+	probe                     [1]byte // the writer's own
 
 	mu       sync.Mutex
 	changed  sync.Cond // on mu: an answer became ready or was written, or the connection ended

@@ -163,8 +163,15 @@ func (r *request) discard() {
 
 // responseWriter gathers answers and sends them. buf is pooled, and taken only when there is something to write.
 type responseWriter struct {
-	c   *conn
-	buf []byte
+	c     *conn
+	buf   []byte
+	ahead []kafkaproto.Chunk // of the answer that is being sent, from the current one on; nil if they have been asked for
+}
+
+// missed is called when a piece of an answer is not in the page cache: then the disk is asked for all that is left.
+func (w *responseWriter) missed() {
+	w.c.prefetch(w.ahead)
+	w.ahead = nil
 }
 
 func (w *responseWriter) free() {
@@ -224,7 +231,12 @@ func (w *responseWriter) addResponse(r *request) error {
 // addChunks sends a fetch's answer. Small pieces are gathered into one write; large pieces of files go from the page
 // cache to the socket.
 func (w *responseWriter) addChunks(chunks []kafkaproto.Chunk) error {
-	for _, chunk := range chunks {
+	w.ahead = chunks
+	defer func() { w.ahead = nil }()
+	for i, chunk := range chunks {
+		if w.ahead != nil {
+			w.ahead = chunks[i:]
+		}
 		var err error
 		switch {
 		case chunk.Span.File == nil && len(chunk.Bytes) < writeBatchBytes:
@@ -234,6 +246,9 @@ func (w *responseWriter) addChunks(chunks []kafkaproto.Chunk) error {
 				err = w.write(chunk.Bytes)
 			}
 		case chunk.Span.Len >= sendfileBytes && w.c.canSendfile(chunk.Span):
+			if w.ahead != nil && !w.c.cached(chunk.Span) {
+				w.missed()
+			}
 			if err = w.flush(); err == nil {
 				err = w.c.sendfile(chunk.Span)
 			}
@@ -264,12 +279,27 @@ func (w *responseWriter) gatherSpan(span env.Span) error {
 		}
 		at := len(w.buf)
 		w.buf = w.buf[:at+n]
-		if m, err := span.File.ReadAt(w.buf[at:], span.Pos); m < n {
+		if err := w.read(w.buf[at:], span); err != nil {
 			w.buf = w.buf[:at]
-			return fmt.Errorf("cannot read %s at %d: %w", span.File.Name(), span.Pos, err)
+			return err
 		}
 		span.Pos += int64(n)
 		span.Len -= n
+	}
+	return nil
+}
+
+// read reads a span's beginning.
+func (w *responseWriter) read(p []byte, span env.Span) error {
+	n, known := w.c.readCached(span, p)
+	if n == len(p) {
+		return nil
+	}
+	if known && w.ahead != nil {
+		w.missed()
+	}
+	if n, err := span.File.ReadAt(p, span.Pos); n < len(p) {
+		return fmt.Errorf("cannot read %s at %d: %w", span.File.Name(), span.Pos, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
 )
 
 // sendfileBytes is the length from which a piece of a file goes by sendfile. Below it, reading it into the buffer that
@@ -36,6 +37,43 @@ func (c *conn) socketEmpty() bool {
 		}
 	})
 	return left == 0
+}
+
+// prefetchBytes bounds what the disk is asked for ahead of an answer's bytes.
+const prefetchBytes = 32 << 20
+
+// prefetch has the disk read an answer's pieces side by side. Each would else be read when its turn comes, and a disk that is asked
+// for one thing after the other is slow.
+func (c *conn) prefetch(chunks []kafkaproto.Chunk) {
+	left := prefetchBytes
+	for i := range chunks {
+		span := &chunks[i].Span
+		if span.File == nil {
+			continue
+		}
+		if fd, ok := span.File.Fd(); ok && left > 0 {
+			_ = unix.Fadvise(int(fd), span.Pos, int64(span.Len), unix.FADV_WILLNEED) // it is but advice
+			left -= span.Len
+		}
+	}
+}
+
+// readCached reads as much of a span's beginning as the page cache has, at most len(p) bytes. known is false where nobody can tell.
+func (c *conn) readCached(span env.Span, p []byte) (n int, known bool) {
+	fd, ok := span.File.Fd()
+	if !ok {
+		return 0, false
+	}
+	vector := [1][]byte{p}
+	n, err := unix.Preadv2(int(fd), vector[:], span.Pos, unix.RWF_NOWAIT)
+	return max(n, 0), err == nil || errors.Is(err, unix.EAGAIN)
+}
+
+// cached says whether the page cache has a span's last byte, as far as that is known.
+func (c *conn) cached(span env.Span) bool {
+	last := env.Span{File: span.File, Pos: span.Pos + int64(span.Len) - 1, Len: 1}
+	n, known := c.readCached(last, c.probe[:])
+	return n == 1 || !known
 }
 
 // sendfile sends a span from the page cache. The offset is explicit in every call: connections share the file, so its

@@ -6,10 +6,17 @@ import (
 	"errors"
 
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/kafkaproto"
 )
 
 // sendfileBytes is never reached: without Linux's sendfile, pieces of files are read and written.
 const sendfileBytes = 1 << 62
+
+func (c *conn) prefetch([]kafkaproto.Chunk) {}
+
+func (c *conn) readCached(env.Span, []byte) (n int, known bool) { return 0, false }
+
+func (c *conn) cached(env.Span) bool { return true }
 
 func (c *conn) socketEmpty() bool { return false }
 
