@@ -48,12 +48,13 @@ func (q *proposals) add(p *Partition) {
 	}
 }
 
+// take gives nil when there is nothing more, or the manager's time is over: what is refused for that comes back at once.
 func (q *proposals) take() []*Partition {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.waiting), mostProposed)
 	taken := q.waiting[:n:n]
-	if q.waiting = q.waiting[n:]; n == 0 || q.closed {
+	if q.waiting = q.waiting[n:]; n == 0 || q.closed || q.m.ctx.Err() != nil {
 		q.waiting, q.running = nil, false
 		return nil
 	}
