@@ -67,17 +67,17 @@ func TestAReplicaThatLagsIsThrottled(t *testing.T) {
 				n.manager.setThrottles()
 			}
 			c.nodes[lagging].crash(false)
-			for range 10 {
-				c.mustProduce(id, strings.Repeat("x", 60_000)) // the other one keeps up at once, though it would take two seconds
+			for range 16 {
+				c.mustProduce(id, strings.Repeat("x", 60_000)) // the other one keeps up at once, though it would take more than three seconds
 			}
-			c.nodes[lagging].start()
+			began := time.Now()
+			c.nodes[lagging].start() // it may fetch something before it is throttled
 			c.nodes[lagging].manager.config.SetDynamic(config.Dynamic{Broker: map[string]string{side + ".replication.throttled.rate": "300000"}})
 			c.nodes[lagging].manager.setThrottles()
-			began := time.Now()
 			c.mustProduce(id, "two")
 			c.inSync(id, 3)
 			if took := time.Since(began); took < 700*time.Millisecond {
-				t.Errorf("600 KB at 300 KB/s, with a second's worth at once, took %v", took)
+				t.Errorf("960 KB at 300 KB/s, with a second's worth at once, took %v", took)
 			}
 		})
 	}
