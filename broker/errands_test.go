@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -128,14 +127,10 @@ func TestAnErrandDoesNotWaitForASlowReader(t *testing.T) {
 		frames = append(frames, frameOf(metadataRequest(), int32(i))...)
 	}
 	go slow.sendRaw(frames)
-	for idle := 0; idle < 20; idle++ {
-		before := answered.Load()
+	eventually(t, "the slow one has its bound of answers that it does not take", func() bool {
 		ask[*kmsg.ApiVersionsResponse](other, apiVersionsRequest(0))
-		if answered.Load() > before || before == 0 {
-			idle = 0
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return len(held) == 0 && b.queued(slow) == maxQueuedRequests
+	})
 	if answered.Load() == requests {
 		t.Fatal("the socket has taken all answers")
 	}
@@ -154,4 +149,18 @@ func TestAnErrandDoesNotWaitForASlowReader(t *testing.T) {
 			t.Fatalf("answer %d came at the place of %d", got, i)
 		}
 	}
+}
+
+// queued is how many requests of a client the server has whose answers are not written.
+func (b *testBroker) queued(cl *client) int {
+	b.server.mu.Lock()
+	defer b.server.mu.Unlock()
+	for c := range b.server.conns {
+		if c.remote == cl.nc.LocalAddr().String() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.queued
+		}
+	}
+	return 0
 }

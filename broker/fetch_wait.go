@@ -74,7 +74,7 @@ func (f *fetch) newWaiter() *partition.Waiter {
 	return partition.NewWaiter(f.fired)
 }
 
-// fired is called from wherever a partition moved, the storage engine's goroutines too: the look needs its own.
+// fired is called from wherever a partition moved, the storage engine's goroutines too: the look is another's.
 func (f *fetch) fired() { f.s.errands.run(f.lookAgain) }
 
 // lookAgain is an errand.

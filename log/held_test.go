@@ -36,7 +36,7 @@ func TestWhatIsHeldIsWrittenByWhoAppendedIt(t *testing.T) {
 	default:
 		t.Fatal("WriteHeld has returned, and nothing is written")
 	}
-	if err := <-appendHeld(t, l, spec{size: 2 * maxHeld}); err != nil { // the writer's goroutine does that
+	if err := <-appendHeld(t, l, spec{size: 2 * MaxHeld}); err != nil { // the writer's goroutine does that
 		t.Fatal(err)
 	}
 	readAll(t, l, 0, 1<<20)

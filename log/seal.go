@@ -392,21 +392,20 @@ func (s *sealer) plan(f *file, captures []capture) (*sealing, error) {
 	if newest := max(s.e.sync.position().file(), s.named); newest > f.id {
 		state.newest = newest
 	}
-	b.engine(&state)
+	kv := s.engineKey(state)
+	b.set(kv.key, kv.value)
 	return b, nil
 }
 
 // name has the index name the newest file.
 func (s *sealer) name(state engineState, newest uint32) error {
-	b := s.begin()
 	state.newest, s.named = newest, newest
-	b.engine(&state)
-	return s.e.index.ingest(b.write())
+	return s.e.index.ingest(&indexWrite{sets: []keyValue{s.engineKey(state)}})
 }
 
-func (b *sealing) engine(state *engineState) {
-	state.version, state.directory = indexVersion, b.s.e.opts.Directory.ID()
-	b.set([]byte{keyEngine}, state.encode())
+func (s *sealer) engineKey(state engineState) keyValue {
+	state.version, state.directory = indexVersion, s.e.opts.Directory.ID()
+	return keyValue{[]byte{keyEngine}, state.encode()}
 }
 
 func (b *sealing) set(k, v []byte) { b.sets[k[0]] = append(b.sets[k[0]], keyValue{k, v}) }

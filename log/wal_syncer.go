@@ -160,12 +160,11 @@ func (s *syncer) run() {
 		bytes := s.unsynced
 		target := position(s.e.write.at.Load())
 		s.mu.Unlock()
-		began := s.e.env.Clock.Now()
 		if err := s.sync(files); err != nil {
 			s.e.fail(err)
 			continue
 		}
-		s.lastBytes, s.lastTook = bytes, s.e.env.Clock.Now().Sub(began)
+		s.lastBytes = bytes
 		s.publish(logs, target, bytes)
 	}
 }
@@ -212,8 +211,9 @@ func (s *syncer) sync(files []*file) error {
 		}
 		s.e.counts.syncs.Add(1)
 	}
+	s.lastTook = s.e.env.Clock.Now().Sub(began)
 	if s.e.opts.Events.Synced != nil {
-		s.e.opts.Events.Synced(s.e.env.Clock.Now().Sub(began))
+		s.e.opts.Events.Synced(s.lastTook)
 	}
 	return nil
 }

@@ -78,8 +78,8 @@ func (w *writer) run() {
 	}
 }
 
-// maxHeld bounds what an appender writes itself: above it, the write takes longer than waking the writer's goroutine.
-const maxHeld = 32 << 10
+// MaxHeld bounds what an appender writes itself: above it, the write takes longer than waking the writer's goroutine.
+const MaxHeld = 32 << 10
 
 // Publisher is told by WriteHeld that what it has written is about to be published: callbacks and listeners follow, and WriteHeld
 // returns without having waited for anything else.
@@ -89,7 +89,7 @@ type Publisher interface{ Publishing() }
 // sees to it. Callbacks and listeners are called from here, so no lock may be held that they take.
 func (l *Log) WriteHeld(p Publisher) {
 	w := &l.e.write
-	if items := l.e.queue.tryTake(maxHeld); items != nil {
+	if items := l.e.queue.tryTake(MaxHeld); items != nil {
 		w.publisher = p
 		w.writeRound(items)
 		w.publisher = nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
+	"github.com/streambus/streambus/log"
 	"github.com/streambus/streambus/replication"
 )
 
@@ -137,9 +138,6 @@ func (r *round) arrived(a fetchAnswer) {
 	r.answers <- a // there is room
 }
 
-// quickBytes is what Log.WriteHeld writes without the log's own goroutine.
-const quickBytes = 32 << 10
-
 // quick tells whether what an answer asks for waits for nothing but a write: it has few records for one partition, whose log needs
 // no cut, and which may be unflushed.
 func (r *round) quick(a *fetchAnswer) bool {
@@ -155,7 +153,7 @@ func (r *round) quick(a *fetchAnswer) bool {
 	}
 	p := &t.Partitions[0]
 	f := r.all[kafkaproto.TopicPartition{Topic: t.TopicID, Partition: kafkaproto.PartitionID(p.Partition)}]
-	return f != nil && p.ErrorCode == 0 && p.DivergingEpoch.Epoch < 0 && len(p.RecordBatches) <= quickBytes && !f.p.topic.Load().rules.Durable
+	return f != nil && p.ErrorCode == 0 && p.DivergingEpoch.Epoch < 0 && len(p.RecordBatches) <= log.MaxHeld && !f.p.topic.Load().rules.Durable
 }
 
 // nextRetry is when something that failed is tried again; zero if nothing is.

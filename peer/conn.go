@@ -115,9 +115,7 @@ func (c *conn) submit(k *call, patience time.Duration) error {
 		return nil
 	}
 	putScratch(k.out)
-	if c.wrote() {
-		c.wakeWriter()
-	}
+	c.wrote()
 	return nil
 }
 
@@ -128,12 +126,13 @@ func (c *conn) wakeWriter() {
 	}
 }
 
-// wrote gives up the turn to write, and says whether something has been queued meanwhile.
-func (c *conn) wrote() bool {
+// wrote gives up the turn to write, to the writer if something has been queued meanwhile.
+func (c *conn) wrote() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing = false
-	return len(c.queue) > 0
+	if c.writing = false; len(c.queue) > 0 {
+		c.wakeWriter()
+	}
 }
 
 // nextID finds a correlation id that is not in use. There are fewer calls than ids. The lock is held.
@@ -265,9 +264,7 @@ func (c *conn) write() {
 			putScratch(k.out)
 			taken[i] = nil
 		}
-		if c.wrote() {
-			c.wakeWriter()
-		}
+		c.wrote()
 	}
 }
 
