@@ -81,10 +81,15 @@ func (f *fetch) openSession(req *kmsg.FetchRequest) error {
 		if req.SessionID != noSession && req.Version >= 7 {
 			f.s.sessions.drop(req.SessionID) // a full fetch ends the session it names
 		}
-		f.session = newFetchSession(byTopicID, f.replica >= 0)
 		f.full = true
 		f.keep = req.Version >= 7 && req.SessionEpoch == initialEpoch
-		f.session.update(req)
+		if !f.keep {
+			f.session = f.r.conn.takeSpare(byTopicID, f.replica >= 0)
+		}
+		if f.session == nil {
+			f.session = newFetchSession(byTopicID, f.replica >= 0)
+		}
+		f.session.renew(req)
 		return nil
 	}
 	now := f.s.env.Clock.Now()
@@ -104,6 +109,15 @@ func (f *fetch) openSession(req *kmsg.FetchRequest) error {
 	return nil
 }
 
+// renew takes over a request that names all of its partitions, in the order in which they are to be read.
+func (f *fetchSession) renew(req *kmsg.FetchRequest) {
+	f.round++
+	f.update(req)
+	for f.first != nil && f.first.named != f.round { // what was named comes after them
+		f.remove(f.first.key)
+	}
+}
+
 // update takes over what the request says of its partitions.
 func (f *fetchSession) update(req *kmsg.FetchRequest) {
 	for i := range req.Topics {
@@ -111,6 +125,9 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 		for j := range t.Partitions {
 			from := &t.Partitions[j]
 			p := f.put(f.key(t.TopicID, t.Topic, from.Partition))
+			if p.named = f.round; f.id == noSession {
+				f.moveToEnd(p)
+			}
 			if f.follower {
 				p.forgetTold()
 			}

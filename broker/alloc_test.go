@@ -10,7 +10,7 @@ import (
 // Allocations of a whole request, from its frame to its answer, of the server, its log and this test's reading together.
 const (
 	produceAllocs = 24
-	fetchAllocs   = 34
+	fetchAllocs   = 16
 )
 
 // allocations sends a request again and again, and says how many allocations each costs in this process.

@@ -47,6 +47,7 @@ type conn struct {
 	draining bool
 	reason   error
 
+	spare     atomic.Pointer[fetchSession]
 	active    atomic.Int64 // unix nanoseconds of the last frame or write: for the sweeper
 	reading   atomic.Int64 // when the piece of a frame that is being read began, 0 between frames
 	sending   atomic.Int64 // when the write that is going on made progress last, 0 if none is

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/streambus/streambus/controller"
@@ -44,7 +45,7 @@ func (f *fetch) answerError(err error) {
 // answer builds the response out of what was read. The reads stay with the answer until it has been sent; the session
 // is free for the client's next fetch from here on.
 func (f *fetch) answer(own bool) {
-	b := fetchBuilder{f: f}
+	b := newFetchBuilder(f)
 	for p := f.session.first; p != nil; {
 		next := p.next
 		b.add(p)
@@ -57,40 +58,61 @@ func (f *fetch) answer(own bool) {
 		f.s.sessions.add(f.session, f.s.env.Clock.Now())
 	}
 	b.resp.SessionID = f.session.id
-	f.s.sessions.end(f.session, f)
+	if f.session.id == noSession {
+		f.r.conn.leaveSpare(f.session)
+	} else {
+		f.s.sessions.end(f.session, f)
+	}
 	if event := f.s.events.Fetched; event != nil {
 		event(b.bytes)
 	}
-	b.encoder = fetchEncoders.Get().(*kafkaproto.FetchEncoder)
 	chunks, size := b.encoder.Encode(f.version, f.r.header.CorrelationID, &b.resp)
 	if own {
-		f.r.replyChunksHere(chunks, size, b.release)
+		f.r.replyChunksHere(chunks, size, b.sent)
 	} else {
-		f.r.replyChunks(chunks, size, b.release)
+		f.r.replyChunks(chunks, size, b.sent)
 	}
 }
 
-// fetchBuilder gathers a response and the reads that it holds.
+// fetchBuilder gathers a response and the reads that it holds. It is pooled, with the memory of its slices.
 type fetchBuilder struct {
-	f     *fetch
-	resp  kafkaproto.FetchResponse
-	reads []*log.Read
-	gave  []*sessionPartition // partitions that gave data, in order
-	bytes int
-	key   sessionKey // of the topic that the last partition belongs to
-
-	encoder *kafkaproto.FetchEncoder // the chunks' memory
+	f       *fetch
+	resp    kafkaproto.FetchResponse
+	encoder kafkaproto.FetchEncoder // the chunks' memory
+	reads   []*log.Read
+	gave    []*sessionPartition // partitions that gave data, in order
+	bytes   int
+	key     sessionKey // of the topic that the last partition belongs to
+	sent    func()     // release
 }
 
-var fetchEncoders = sync.Pool{New: func() any { return new(kafkaproto.FetchEncoder) }}
+var fetchBuilders sync.Pool
+
+func newFetchBuilder(f *fetch) *fetchBuilder {
+	b, _ := fetchBuilders.Get().(*fetchBuilder)
+	if b == nil {
+		b = new(fetchBuilder)
+		b.sent = b.release
+	}
+	b.f = f
+	return b
+}
 
 // release is called when the answer has been sent, or never will be.
 func (b *fetchBuilder) release() {
-	fetchEncoders.Put(b.encoder)
 	for _, r := range b.reads {
 		r.Release()
 	}
-	b.reads = nil
+	for i := range b.resp.Topics {
+		clear(b.resp.Topics[i].Partitions)
+	}
+	clear(b.reads)
+	clear(b.gave)
+	*b = fetchBuilder{
+		resp: kafkaproto.FetchResponse{Topics: b.resp.Topics[:0]}, encoder: b.encoder,
+		reads: b.reads[:0], gave: b.gave[:0], sent: b.sent,
+	}
+	fetchBuilders.Put(b)
 }
 
 // add appends p's result to the response, unless the session's client knows all of it already.
@@ -138,11 +160,15 @@ func (b *fetchBuilder) mustTell(p *sessionPartition, out *kafkaproto.FetchRespon
 
 func (b *fetchBuilder) append(key sessionKey, out kafkaproto.FetchResponsePartition) {
 	key.partition = 0
-	if len(b.resp.Topics) == 0 || b.key != key {
-		b.resp.Topics = append(b.resp.Topics, kafkaproto.FetchResponseTopic{Topic: key.name, TopicID: key.id})
+	n := len(b.resp.Topics)
+	if n == 0 || b.key != key {
+		b.resp.Topics = slices.Grow(b.resp.Topics, 1)[:n+1]
+		t := &b.resp.Topics[n]
+		t.Topic, t.TopicID, t.Partitions = key.name, key.id, t.Partitions[:0]
 		b.key = key
+		n++
 	}
-	t := &b.resp.Topics[len(b.resp.Topics)-1]
+	t := &b.resp.Topics[n-1]
 	t.Partitions = append(t.Partitions, out)
 	if event := b.f.s.events.PartitionError; event != nil && out.ErrorCode != 0 {
 		event(1, out.ErrorCode)

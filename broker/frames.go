@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // frame is the bytes of one request. Whoever keeps a slice of them holds a reference; the last release gives the buffer
@@ -52,8 +53,8 @@ func getBuffer(n int) []byte {
 	if class >= len(bufferPools) {
 		return make([]byte, n)
 	}
-	if p, _ := bufferPools[class].Get().(*[]byte); p != nil {
-		return (*p)[:n]
+	if p, _ := bufferPools[class].Get().(*byte); p != nil {
+		return unsafe.Slice(p, 1<<(class+minBufferBits))[:n]
 	}
 	return make([]byte, n, 1<<(class+minBufferBits))
 }
@@ -63,6 +64,5 @@ func putBuffer(b []byte) {
 	if class >= len(bufferPools) || cap(b) != 1<<(class+minBufferBits) {
 		return
 	}
-	b = b[:0]
-	bufferPools[class].Put(&b)
+	bufferPools[class].Put(unsafe.SliceData(b)) // a slice would need memory for itself
 }

@@ -43,6 +43,7 @@ type sessionPartition struct {
 	cursor log.Cursor
 	result partition.ReadResult // of the fetch that is going on
 	absent bool                 // was unknown when that came
+	named  uint32               // the fetchSession's round in which it was named last
 }
 
 // forgetTold has the next answer name the partition again. A follower that asks for a partition anew, while its last request is
@@ -52,7 +53,8 @@ func (p *sessionPartition) forgetTold() {
 }
 
 // fetchSession is a list of partitions in the order in which they are read. Those that gave data go to its end, so that
-// none starves behind others when an answer is full. A fetch without a session uses one that nobody else knows.
+// none starves behind others when an answer is full. A fetch without a session uses one that nobody else knows, and leaves it to
+// the next such fetch of its connection (conn.spare): most name the same partitions, and go on where the last one read.
 //
 // Its partitions belong to the fetch that is going on; the cache sees to it that there is only one (sessionCache.begin).
 type fetchSession struct {
@@ -63,6 +65,7 @@ type fetchSession struct {
 	first      *sessionPartition
 	last       *sessionPartition
 	image      *controller.Image // that part pointers were found by
+	round      uint32            // counts the requests that named all partitions
 
 	// The cache's, under its lock.
 	epoch    int32
@@ -120,6 +123,25 @@ func (f *fetchSession) unlink(p *sessionPartition) {
 		p.next.prev = p.prev
 	}
 	p.prev, p.next = nil, nil
+}
+
+// maxSpare bounds the partitions of a session that a connection keeps for the next fetch without one.
+const maxSpare = 1000
+
+// takeSpare returns the session that the connection's last fetch without one has left, nil if there is none.
+func (c *conn) takeSpare(byTopicID, follower bool) *fetchSession {
+	s := c.spare.Swap(nil)
+	if s == nil || s.byTopicID != byTopicID || s.follower != follower {
+		return nil
+	}
+	return s
+}
+
+// leaveSpare leaves a session that is in no cache. The caller uses it no longer.
+func (c *conn) leaveSpare(s *fetchSession) {
+	if len(s.partitions) <= maxSpare {
+		c.spare.Store(s)
+	}
 }
 
 // moveToEnd makes p the last to be read next time.
@@ -191,9 +213,6 @@ func (c *sessionCache) begin(id, epoch int32, byTopicID bool, now time.Time, f *
 
 // end says that a fetch is through with its session, and how many partitions that has now.
 func (c *sessionCache) end(s *fetchSession, f *fetch) {
-	if s.id == noSession {
-		return
-	}
 	c.mu.Lock()
 	if s.fetching == f {
 		s.fetching = nil

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
@@ -19,7 +20,17 @@ type Cursor struct {
 	pos         int64
 	truncations uint32
 	valid       bool
+	ahead       []edge // the batches that follow at pos, as far as they are known
 }
+
+// edge is where a batch ends, counted from its beginning, and its last record's offset.
+type edge struct {
+	last offset
+	size int64
+}
+
+// maxAhead bounds what a cursor remembers of what follows. Who reads small batches one by one spares a read of the file for each.
+const maxAhead = 16
 
 // Read finds whole batches from the one that holds From, up to UpTo and MaxBytes. Nothing to read (From at the end, or
 // nothing below UpTo) is an empty Read without error. Release must be called once; until then the spans stay as they are
@@ -41,8 +52,10 @@ func (l *Log) Read(r ReadRequest) (*Read, error) {
 
 func (l *Log) read(r *ReadRequest) (*Read, error) {
 	out := &Read{Next: r.From}
-	c, err := l.beginRead(r)
-	if err != nil {
+	out.Spans, out.files = out.span[:0], out.file[:0]
+	c := collectors.Get().(*collector)
+	defer c.free()
+	if err := l.beginRead(r, c); err != nil {
 		return nil, err
 	}
 	if r.From >= c.upTo {
@@ -51,7 +64,7 @@ func (l *Log) read(r *ReadRequest) (*Read, error) {
 	c.out = out
 	if err := c.gather(); err != nil {
 		out.Release()
-		if _, gone := l.beginRead(r); gone != nil {
+		if gone := l.beginRead(r, c); gone != nil {
 			err = gone // it was deleted, or its start moved, while we looked
 		}
 		return nil, err
@@ -78,7 +91,7 @@ func (r *Read) Release() {
 	for _, f := range r.files {
 		f.table.release(f)
 	}
-	r.files, r.Spans = nil, nil
+	r.files, r.Spans, r.file, r.span = nil, nil, [1]*file{}, [1]env.Span{}
 }
 
 // collector gathers the spans of one read.
@@ -95,26 +108,43 @@ type collector struct {
 	last        entry // the entry that the last span is of
 	lastEnd     int64
 	full        bool
+	ahead       []edge // of what follows at aheadAt
+	aheadAt     place
 }
 
-func (l *Log) beginRead(r *ReadRequest) (*collector, error) {
+// place is a position in a file.
+type place struct {
+	file uint32
+	pos  int64
+}
+
+var collectors = sync.Pool{New: func() any { return new(collector) }}
+
+func (c *collector) free() {
+	*c = collector{}
+	collectors.Put(c)
+}
+
+func (l *Log) beginRead(r *ReadRequest, c *collector) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
-		return nil, err
+		return err
 	}
 	if r.From < l.start || r.From > l.written {
-		return nil, kafkaproto.ErrOffsetOutOfRange.With("offset %d of log %s, which has %d to %d", r.From, l.id, l.start, l.written)
+		return kafkaproto.ErrOffsetOutOfRange.With("offset %d of log %s, which has %d to %d", r.From, l.id, l.start, l.written)
 	}
-	return &collector{
+	*c = collector{
 		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealed, entries: l.entries,
 		truncations: l.truncations, holes: l.holes(), left: r.MaxBytes,
-	}, nil
+	}
+	return nil
 }
 
 func (c *collector) gather() error {
 	from := c.r.From
 	if u := c.r.Cursor; u != nil && u.valid && u.log == c.l && u.next == from && u.truncations == c.truncations && from > u.entry.base && from <= u.entry.last {
+		c.ahead, c.aheadAt = u.ahead, place{u.entry.file, u.pos}
 		if err := c.take(&u.entry, u.pos); err != nil || c.full {
 			return err
 		}
@@ -151,42 +181,99 @@ func (c *collector) take(e *entry, pos int64) error {
 	return c.takePart(e, pos, whole)
 }
 
-// takePart walks the batches of an entry of which not all are wanted.
+// takePart takes the batches of an entry of which not all are wanted.
 func (c *collector) takePart(e *entry, pos int64, begun bool) error {
+	p := part{c: c, begin: pos, end: pos, next: -1, begun: begun}
+	if at := (place{e.file, pos}); at != c.aheadAt || !p.takeKnown() {
+		if err := p.walk(e); err != nil {
+			return err
+		}
+	}
+	if p.end == p.begin {
+		return nil
+	}
+	return c.add(e, p.begin, p.end, p.next)
+}
+
+// part is what is taken of an entry: the bytes from begin to end.
+type part struct {
+	c          *collector
+	begin, end int64
+	next       offset
+	begun      bool // what comes is not below what is asked for
+}
+
+// want looks at the batch at end, and says whether the one after it is to be looked at.
+func (p *part) want(last offset, size int64) bool {
+	c := p.c
+	if !p.begun && last < c.r.From {
+		p.begin += size
+		p.end = p.begin
+		return true
+	}
+	p.begun = true
+	if last >= c.upTo || p.end+size-p.begin > int64(c.left) && !(c.r.MinOneBatch && c.out.Bytes == 0 && p.end == p.begin) {
+		c.full = true
+		return false
+	}
+	p.end, p.next = p.end+size, last+1
+	return p.end-p.begin < int64(c.left)
+}
+
+// takeKnown takes from the batches that the cursor knows, and says whether that was enough.
+func (p *part) takeKnown() bool {
+	for i, known := range p.c.ahead {
+		before := p.end
+		if !p.want(known.last, known.size) {
+			if p.end > before {
+				i++
+			}
+			p.c.ahead, p.c.aheadAt.pos = p.c.ahead[i:], p.end
+			return true
+		}
+	}
+	return false
+}
+
+// walk takes from the batches as they lie in the file, and notes for the cursor what it has read of the next ones.
+func (p *part) walk(e *entry) error {
+	c := p.c
 	f, err := c.l.e.files.acquire(e.file)
 	if err != nil {
 		return storage(err)
 	}
 	defer c.l.e.files.release(f)
-	begin, end, next := pos, pos, offset(-1)
-	err = walkFile(f, e, pos, func(b kafkaproto.Batch, at int64) (bool, error) {
-		size := 12 + int64(b.Length())
-		if !begun && b.LastOffset() < c.r.From {
-			begin, end = at+size, at+size
-			return true, nil
+	w := newWalker(f, e)
+	defer w.free()
+	for more := true; more && p.end < w.end; {
+		b, err := w.header(p.end)
+		if err != nil {
+			if ce, ok := err.(*CorruptionError); ok {
+				ce.Known, ce.Log = true, c.l.id
+			}
+			return err
 		}
-		begun = true
-		if b.LastOffset() >= c.upTo {
-			c.full = true
-			return false, nil
-		}
-		if end+size-begin > int64(c.left) && !(c.r.MinOneBatch && c.out.Bytes == 0 && end == begin) {
-			c.full = true
-			return false, nil
-		}
-		end, next = at+size, b.NextOffset()
-		return end-begin < int64(c.left), nil
-	})
-	if err != nil {
-		if ce, ok := err.(*CorruptionError); ok {
-			ce.Known, ce.Log = true, c.l.id
-		}
-		return err
+		more = p.want(b.LastOffset(), batchSize(b))
 	}
-	if end == begin {
-		return nil
+	c.lookAhead(&w, p.end)
+	return nil
+}
+
+// lookAhead notes which batches follow at pos, of those that have been read. A damaged one is left to whoever wants it.
+func (c *collector) lookAhead(w *walker, pos int64) {
+	if c.r.Cursor == nil {
+		return
 	}
-	return c.add(e, begin, end, next)
+	c.ahead, c.aheadAt = c.r.Cursor.ahead[:0], place{w.of.file, pos}
+	c.r.Cursor.ahead = nil // its memory is c's from here on, also if nothing comes of this read
+	for len(c.ahead) < maxAhead && pos < w.end && w.holds(pos) {
+		b, err := w.header(pos)
+		if err != nil {
+			return
+		}
+		c.ahead = append(c.ahead, edge{b.LastOffset(), batchSize(b)})
+		pos += batchSize(b)
+	}
 }
 
 func (c *collector) add(e *entry, begin, end int64, next offset) error {
@@ -242,5 +329,8 @@ func (c *collector) remember() {
 	if u == nil || len(c.out.Spans) == 0 {
 		return
 	}
-	*u = Cursor{log: c.l, next: c.out.Next, entry: c.last, pos: c.lastEnd, truncations: c.truncations, valid: true}
+	if (c.aheadAt != place{c.last.file, c.lastEnd}) {
+		c.ahead = c.ahead[:0]
+	}
+	*u = Cursor{log: c.l, next: c.out.Next, entry: c.last, pos: c.lastEnd, truncations: c.truncations, valid: true, ahead: c.ahead}
 }

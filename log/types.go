@@ -192,6 +192,9 @@ type Read struct {
 	Bytes int
 	Next  kafkaproto.Offset // where the next read goes on; From if there was nothing
 	files []*file
+	// Most reads need one of each.
+	span [1]env.Span
+	file [1]*file
 }
 
 // TimestampOffset is a record found by its time.
