@@ -32,20 +32,25 @@ type produce struct {
 	s       *Server
 	r       *request
 	req     *kmsg.ProduceRequest
-	resp    *kmsg.ProduceResponse
+	resp    kafkaproto.ProduceResponse
 	slots   []produceSlot
 	release func()
 	left    atomic.Int32          // partitions without an answer, and one for the handler
 	refusal atomic.Pointer[error] // under acks=0: the first error
 	image   *controller.Image
 	current bool // it is no older than the request
+
+	// What most requests need: one partition.
+	slot [1]produceSlot
+	row  [1]kafkaproto.ProduceResponsePartition
+	rows [1]kafkaproto.ProduceResponseTopic
 }
 
 // produceSlot is one partition of it.
 type produceSlot struct {
 	p    *produce
 	key  sessionKey
-	out  *kmsg.ProduceResponseTopicPartition
+	out  *kafkaproto.ProduceResponsePartition
 	err  error
 	hint partition.AppendResult
 }
@@ -57,7 +62,7 @@ var errAcks = kafkaproto.ErrInvalidRequiredAcks
 
 func handleProduce(s *Server, r *request) {
 	req := r.req.(*kmsg.ProduceRequest)
-	p := &produce{s: s, r: r, req: req, resp: kmsg.NewPtrProduceResponse()}
+	p := &produce{s: s, r: r, req: req, resp: kafkaproto.ProduceResponse{Version: req.Version}}
 	frame := r.frame.Load()
 	p.release = frame.release
 	p.layOut()
@@ -90,9 +95,12 @@ func (p *produce) layOut() {
 	for i := range p.req.Topics {
 		count += len(p.req.Topics[i].Partitions)
 	}
-	p.slots = make([]produceSlot, count)
-	all := make([]kmsg.ProduceResponseTopicPartition, count)
-	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(p.req.Topics))
+	all := p.row[:]
+	p.slots, p.resp.Topics = p.slot[:], p.rows[:]
+	if count != 1 || len(p.req.Topics) != 1 {
+		p.slots, all = make([]produceSlot, count), make([]kafkaproto.ProduceResponsePartition, count)
+		p.resp.Topics = make([]kafkaproto.ProduceResponseTopic, len(p.req.Topics))
+	}
 	n := 0
 	for i := range p.req.Topics {
 		from, to := &p.req.Topics[i], &p.resp.Topics[i]
@@ -100,8 +108,7 @@ func (p *produce) layOut() {
 		to.Partitions = all[n : n+len(from.Partitions) : n+len(from.Partitions)]
 		for j := range from.Partitions {
 			out := &to.Partitions[j]
-			out.Default()
-			out.Partition, out.BaseOffset = from.Partitions[j].Partition, -1
+			*out = kafkaproto.NewProduceResponsePartition(from.Partitions[j].Partition)
 			p.slots[n] = produceSlot{p: p, out: out, key: sessionKey{
 				byID: p.req.Version >= 13, id: from.TopicID, name: from.Topic, partition: out.Partition,
 			}}
@@ -165,8 +172,7 @@ const magicPosition = 16
 func (slot *produceSlot) done(result partition.AppendResult) {
 	p, out := slot.p, slot.out
 	slot.err = result.Err
-	out.BaseOffset, out.LogAppendTime = int64(result.BaseOffset), int64(result.LogAppendTime)
-	out.LogStartOffset = int64(result.LogStart)
+	out.BaseOffset, out.LogAppendTime, out.LogStart = result.BaseOffset, result.LogAppendTime, result.LogStart
 	if result.Err != nil {
 		slot.fail(&result)
 	}
@@ -181,14 +187,7 @@ func (slot *produceSlot) fail(result *partition.AppendResult) {
 	p, out := slot.p, slot.out
 	out.ErrorCode = p.errorCode(result.Err)
 	out.ErrorMessage = kafkaproto.Message(result.Err)
-	for _, e := range result.RecordErrors {
-		rec := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		rec.RelativeOffset = e.BatchIndex
-		if text := e.Message; text != "" {
-			rec.ErrorMessage = &text
-		}
-		out.ErrorRecords = append(out.ErrorRecords, rec)
-	}
+	out.RecordErrors = result.RecordErrors
 	slot.hint.LeaderID, slot.hint.LeaderEpoch = result.LeaderID, result.LeaderEpoch
 	if event := p.s.events.PartitionError; event != nil {
 		event(0, out.ErrorCode)
@@ -212,7 +211,7 @@ func (p *produce) answered() {
 	if p.req.Version >= 10 {
 		p.addLeaders()
 	}
-	p.r.reply(p.resp)
+	p.r.replyAppended(&p.resp)
 }
 
 // addLeaders says where to go instead (KIP-951).
@@ -230,7 +229,7 @@ func (p *produce) addLeaders() {
 		if id < 0 {
 			continue
 		}
-		slot.out.CurrentLeader.LeaderID, slot.out.CurrentLeader.LeaderEpoch = id, int32(epoch)
+		slot.out.CurrentLeader = kafkaproto.LeaderIDAndEpoch{LeaderID: id, LeaderEpoch: epoch}
 		p.addBroker(image, id)
 	}
 }
@@ -242,9 +241,7 @@ func (p *produce) addBroker(image *controller.Image, id int32) {
 		}
 	}
 	if l, rack, ok := p.s.endpoint(image, id, p.r.conn.listener); ok {
-		b := kmsg.NewProduceResponseBroker()
-		b.NodeID, b.Host, b.Port, b.Rack = id, l.Host, l.Port, rack
-		p.resp.Brokers = append(p.resp.Brokers, b)
+		p.resp.Brokers = append(p.resp.Brokers, kafkaproto.ResponseBroker{NodeID: id, Host: l.Host, Port: l.Port, Rack: rack})
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 
 // Allocations of a whole request, from its frame to its answer, of the server, its log and this test's reading together.
 const (
-	produceAllocs = 24
-	fetchAllocs   = 16
+	produceAllocs = 14
+	fetchAllocs   = 14
 )
 
 // allocations sends a request again and again, and says how many allocations each costs in this process.

@@ -31,6 +31,7 @@ type conn struct {
 	cancel   context.CancelFunc
 
 	software, softwareVersion string  // what ApiVersions named; the reader's own
+	clientID                  *string // of the last request; the reader's own
 	promised                  bool    // to run errands; the reader's own
 	ready                     errand  // writeReady
 	probe                     [1]byte // the writer's own

@@ -15,7 +15,7 @@ func (c *conn) dispatch(f *frame) bool {
 	now := c.s.env.Clock.Now()
 	c.active.Store(now.UnixNano())
 	c.s.pace.note(c.s.requests.Add(1), now)
-	header, body, err := kafkaproto.ParseRequestHeader(f.buf)
+	header, body, err := kafkaproto.ParseRequestHeaderAfter(f.buf, c.clientID)
 	row := c.s.api(header.Key)
 	served := row != nil && row.minVersion <= header.Version && header.Version <= row.maxVersion
 	// Of a version that isn't served even the header's form may be another, and the answer needs none of it.
@@ -24,6 +24,7 @@ func (c *conn) dispatch(f *frame) bool {
 		c.reject(fmt.Errorf("bad request header: %w", err))
 		return false
 	}
+	c.clientID = header.ClientID
 	r := &request{header: header, headerFor: header.Version, conn: c, ctx: c.ctx, received: now, bytesIn: len(f.buf)}
 	r.frame.Store(f)
 	r.api = row

@@ -218,7 +218,7 @@ func (b *fetchBuilder) addLeader(out *kafkaproto.FetchResponsePartition, p *sess
 		}
 	}
 	if l, rack, ok := b.f.s.endpoint(b.f.session.image, id, b.f.r.conn.listener); ok {
-		b.resp.Brokers = append(b.resp.Brokers, kafkaproto.FetchResponseBroker{NodeID: id, Host: l.Host, Port: l.Port, Rack: rack})
+		b.resp.Brokers = append(b.resp.Brokers, kafkaproto.ResponseBroker{NodeID: id, Host: l.Host, Port: l.Port, Rack: rack})
 	}
 }
 

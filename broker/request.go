@@ -26,7 +26,7 @@ type request struct {
 	next      *request
 	done      bool
 	answered  time.Time
-	resp      kmsg.Response
+	resp      appender
 	chunks    []kafkaproto.Chunk
 	size      int // bytes of chunks
 	released  func()
@@ -36,9 +36,20 @@ type request struct {
 	headerFor int16 // version in which the response header is written
 }
 
+// appender is a response's body, which is encoded when its turn to be written comes.
+type appender interface {
+	AppendTo(dst []byte) []byte
+}
+
 // reply answers with resp, whose version is set to the request's. resp belongs to the connection from here on.
 func (r *request) reply(resp kmsg.Response) {
 	resp.SetVersion(r.header.Version)
+	r.resp = resp
+	r.conn.complete(r)
+}
+
+// replyAppended is reply with a body that knows its version.
+func (r *request) replyAppended(resp appender) {
 	r.resp = resp
 	r.conn.complete(r)
 }

@@ -9,8 +9,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 )
@@ -48,7 +46,7 @@ func (r *request) bound() int {
 		return r.size
 	}
 	// Produce's are the ones that others than the connection's own goroutine make in great numbers.
-	if p, ok := r.resp.(*kmsg.ProduceResponse); ok && len(p.Topics) == 1 && len(p.Topics[0].Partitions) == 1 {
+	if p, ok := r.resp.(*kafkaproto.ProduceResponse); ok && len(p.Topics) == 1 && len(p.Topics[0].Partitions) == 1 {
 		if row := &p.Topics[0].Partitions[0]; row.ErrorCode == 0 {
 			return smallProduce + len(p.Topics[0].Topic)
 		}

@@ -13,7 +13,7 @@ type FetchResponse struct {
 	ErrorCode      int16
 	SessionID      int32
 	Topics         []FetchResponseTopic
-	Brokers        []FetchResponseBroker // NodeEndpoints, v16+, left out if empty
+	Brokers        []ResponseBroker // NodeEndpoints, v16+, left out if empty
 }
 
 // FetchResponseTopic has Topic (v0-v12) or TopicID (v13+).
@@ -48,24 +48,10 @@ type EpochEndOffset struct {
 	EndOffset Offset
 }
 
-// LeaderIDAndEpoch names a partition's leader.
-type LeaderIDAndEpoch struct {
-	LeaderID    int32
-	LeaderEpoch LeaderEpoch
-}
-
 // AbortedTransaction is an aborted transaction that overlaps what was fetched.
 type AbortedTransaction struct {
 	ProducerID  ProducerID
 	FirstOffset Offset
-}
-
-// FetchResponseBroker is where a leader named in CurrentLeader can be reached.
-type FetchResponseBroker struct {
-	NodeID int32
-	Host   string
-	Port   int32
-	Rack   *string
 }
 
 // Chunk is a piece of a response: Bytes, or a piece of a file if Span.File is not nil.
@@ -92,12 +78,10 @@ func EncodeFetch(version int16, correlation int32, resp *FetchResponse) (chunks 
 // FetchEncoder encodes fetch responses one after the other with the same buffers: what Encode returned is good until
 // it is called again.
 type FetchEncoder struct {
-	buf     []byte
+	answerEncoder
 	chunks  []Chunk
 	start   int // of the bytes in buf that are in no chunk yet
 	records int // bytes that are not in buf
-	version int16
-	compact bool // flexible version: compact lengths, tagged fields
 }
 
 // Encode is EncodeFetch.
@@ -149,15 +133,9 @@ func (e *FetchEncoder) response(resp *FetchResponse) {
 	for i := range resp.Topics {
 		e.topic(&resp.Topics[i])
 	}
-	if !e.compact {
-		return
+	if e.compact {
+		e.brokers(resp.Brokers)
 	}
-	if len(resp.Brokers) == 0 {
-		e.buf = append(e.buf, 0)
-		return
-	}
-	e.buf = append(e.buf, 1) // one tagged field
-	e.tagged(0, func() { e.brokers(resp.Brokers) })
 }
 
 func (e *FetchEncoder) topic(t *FetchResponseTopic) {
@@ -248,7 +226,7 @@ func (e *FetchEncoder) cut() {
 
 func (e *FetchEncoder) partitionTags(p *FetchResponsePartition) {
 	diverging := p.DivergingEpoch != EpochEndOffset{NoLeaderEpoch, NoOffset}
-	leader := p.CurrentLeader != LeaderIDAndEpoch{-1, NoLeaderEpoch}
+	leader := p.CurrentLeader.known()
 	snapshot := p.SnapshotID != EpochEndOffset{NoLeaderEpoch, NoOffset}
 	count := byte(0)
 	for _, set := range [...]bool{diverging, leader, snapshot} {
@@ -264,10 +242,7 @@ func (e *FetchEncoder) partitionTags(p *FetchResponsePartition) {
 		e.buf = append(e.buf, 0)
 	}
 	if leader {
-		e.buf = append(e.buf, 1, 9)
-		e.int32(p.CurrentLeader.LeaderID)
-		e.int32(int32(p.CurrentLeader.LeaderEpoch))
-		e.buf = append(e.buf, 0)
+		e.leader(1, p.CurrentLeader)
 	}
 	if snapshot {
 		e.buf = append(e.buf, 2, 13)
@@ -276,55 +251,3 @@ func (e *FetchEncoder) partitionTags(p *FetchResponsePartition) {
 		e.buf = append(e.buf, 0)
 	}
 }
-
-func (e *FetchEncoder) brokers(brokers []FetchResponseBroker) {
-	e.length(len(brokers))
-	for i := range brokers {
-		b := &brokers[i]
-		e.int32(b.NodeID)
-		e.string(b.Host)
-		e.int32(b.Port)
-		if b.Rack == nil {
-			e.buf = append(e.buf, 0)
-		} else {
-			e.string(*b.Rack)
-		}
-		e.buf = append(e.buf, 0)
-	}
-}
-
-// tagged writes one tagged field, whose size comes before its content and isn't known yet. Content is small and holds
-// no records.
-func (e *FetchEncoder) tagged(tag uint64, content func()) {
-	e.buf = binary.AppendUvarint(e.buf, tag)
-	at := len(e.buf)
-	content()
-	size := len(e.buf) - at
-	var head [binary.MaxVarintLen32]byte
-	n := binary.PutUvarint(head[:], uint64(size))
-	e.buf = append(e.buf, head[:n]...)
-	copy(e.buf[at+n:], e.buf[at:at+size])
-	copy(e.buf[at:], head[:n])
-}
-
-// length writes the length of an array or of bytes; -1 is null.
-func (e *FetchEncoder) length(n int) {
-	if e.compact {
-		e.buf = binary.AppendUvarint(e.buf, uint64(n+1))
-	} else {
-		e.int32(int32(n))
-	}
-}
-
-func (e *FetchEncoder) string(s string) {
-	if e.compact {
-		e.buf = binary.AppendUvarint(e.buf, uint64(len(s)+1))
-	} else {
-		e.int16(int16(len(s)))
-	}
-	e.buf = append(e.buf, s...)
-}
-
-func (e *FetchEncoder) int16(v int16) { e.buf = binary.BigEndian.AppendUint16(e.buf, uint16(v)) }
-func (e *FetchEncoder) int32(v int32) { e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(v)) }
-func (e *FetchEncoder) int64(v int64) { e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(v)) }

@@ -95,7 +95,7 @@ func randomFetchResponse(r *rand.Rand) *FetchResponse {
 		resp.Topics = append(resp.Topics, t)
 	}
 	for range r.IntN(3) * r.IntN(6) {
-		b := FetchResponseBroker{NodeID: r.Int32(), Host: randomString(r, 200), Port: r.Int32()}
+		b := ResponseBroker{NodeID: r.Int32(), Host: randomString(r, 200), Port: r.Int32()}
 		if rack := randomString(r, 10); r.IntN(2) == 0 {
 			b.Rack = &rack
 		}

@@ -187,7 +187,7 @@ func fromKmsg(k *kmsg.FetchResponse) *FetchResponse {
 		resp.Topics = append(resp.Topics, t)
 	}
 	for _, b := range k.Brokers {
-		resp.Brokers = append(resp.Brokers, FetchResponseBroker{b.NodeID, b.Host, b.Port, b.Rack})
+		resp.Brokers = append(resp.Brokers, ResponseBroker{b.NodeID, b.Host, b.Port, b.Rack})
 	}
 	return resp
 }

@@ -36,6 +36,12 @@ var errShortHeader = errors.New("request header is cut short")
 // an unknown key or version only the first three fields can be read: then body is nil, Known is false and err nil, so
 // that the caller can still answer UNSUPPORTED_VERSION. body points into frame.
 func ParseRequestHeader(frame []byte) (h RequestHeader, body []byte, err error) {
+	return ParseRequestHeaderAfter(frame, nil)
+}
+
+// ParseRequestHeaderAfter is ParseRequestHeader for a connection whose last request had the client id before: the same one again
+// takes no memory.
+func ParseRequestHeaderAfter(frame []byte, before *string) (h RequestHeader, body []byte, err error) {
 	if len(frame) < 8 {
 		return h, nil, errShortHeader
 	}
@@ -51,7 +57,7 @@ func ParseRequestHeader(frame []byte) (h RequestHeader, body []byte, err error) 
 	if h.Key == keyControlledShutdown && h.Version == 0 {
 		return h, rest, nil
 	}
-	if h.ClientID, rest, err = parseClientID(rest); err != nil {
+	if h.ClientID, rest, err = parseClientID(rest, before); err != nil {
 		return h, nil, err
 	}
 	if h.Version >= form.flexibleRequest {
@@ -62,7 +68,7 @@ func ParseRequestHeader(frame []byte) (h RequestHeader, body []byte, err error) 
 	return h, rest, nil
 }
 
-func parseClientID(p []byte) (*string, []byte, error) {
+func parseClientID(p []byte, before *string) (*string, []byte, error) {
 	if len(p) < 2 {
 		return nil, nil, errShortHeader
 	}
@@ -75,6 +81,9 @@ func parseClientID(p []byte) (*string, []byte, error) {
 		return nil, nil, fmt.Errorf("client id of negative length %d", n)
 	case n > len(p):
 		return nil, nil, errShortHeader
+	}
+	if before != nil && *before == string(p[:n]) {
+		return before, p[n:], nil
 	}
 	id := string(p[:n])
 	return &id, p[n:], nil
