@@ -169,19 +169,37 @@ func (l *consumeLane) rewind() bool {
 }
 
 func (l *consumeLane) fetch() error {
-	resp := kmsg.NewPtrFetchResponse()
 	from := time.Now()
-	if err := l.conn.call(l.request(), resp); err != nil {
+	resp, err := l.ask()
+	if err != nil {
 		return err
 	}
 	record(l.histogram, time.Since(from))
 	l.requests.Add(1)
+	return eachFetched(resp, l.take)
+}
+
+// ask sends one request and returns the answer, which is good until the next one.
+func (l *consumeLane) ask() (*kmsg.FetchResponse, error) {
+	resp := kmsg.NewPtrFetchResponse()
+	return resp, l.conn.call(l.request(), resp)
+}
+
+// eachFetched calls take with each partition of an answer that has batches, unless it tells of an error.
+func eachFetched(resp *kmsg.FetchResponse, take func(p *kmsg.FetchResponseTopicPartition) error) error {
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 		return err
 	}
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
-			if err := l.take(&resp.Topics[i].Partitions[j]); err != nil {
+			p := &resp.Topics[i].Partitions[j]
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("partition %d: %w", p.Partition, err)
+			}
+			if len(p.RecordBatches) == 0 {
+				continue
+			}
+			if err := take(p); err != nil {
 				return err
 			}
 		}
@@ -210,12 +228,6 @@ func (l *consumeLane) request() *kmsg.FetchRequest {
 }
 
 func (l *consumeLane) take(p *kmsg.FetchResponseTopicPartition) error {
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return fmt.Errorf("partition %d: %w", p.Partition, err)
-	}
-	if len(p.RecordBatches) == 0 {
-		return nil
-	}
 	n, next := countRecords(p.RecordBatches)
 	if next < 0 {
 		return fmt.Errorf("partition %d: an answer of %d bytes holds no whole batch", p.Partition, len(p.RecordBatches))

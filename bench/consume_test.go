@@ -127,14 +127,60 @@ func TestConnectionsGoToEachLeader(t *testing.T) {
 
 func TestEndToEndCountsEveryRecordOnce(t *testing.T) {
 	target := fake(t)
-	r, err := EndToEnd(t.Context(), EndToEndOptions{
-		Target: target, Rate: 500, RecordSize: 16, Acks: -1, WarmUp: 200 * time.Millisecond, Duration: 500 * time.Millisecond,
-	})
+	for _, plain := range []bool{false, true} {
+		for _, acks := range []int16{-1, 0} {
+			r, err := EndToEnd(t.Context(), EndToEndOptions{
+				Target: target, Rate: 500, RecordSize: 16, Acks: acks, Plain: plain, WarmUp: 200 * time.Millisecond, Duration: 500 * time.Millisecond,
+			})
+			if err != nil {
+				t.Fatalf("plain %v, acks %d: %v", plain, acks, err)
+			}
+			if l := r.Latency; l == nil || l.Count < 100 || l.Count > 400 || l.P50 <= 0 || r.Errors != 0 {
+				t.Errorf("plain %v, acks %d: %+v, latency %+v, want about 250 records", plain, acks, r, l)
+			}
+		}
+	}
+}
+
+func TestAPlainEndToEndTellsOfAConnectionThatHasGone(t *testing.T) {
+	o := EndToEndOptions{Target: fake(t), RecordSize: 16, Acks: -1}
+	if err := o.check(); err != nil {
+		t.Fatal(err)
+	}
+	top, err := prepare(t.Context(), o.Target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Latency == nil || r.Latency.Count < 100 || r.Latency.P50 <= 0 {
-		t.Errorf("latency %+v, want about 250 records", r.Latency)
+	client, err := newPlainEndToEnd(t.Context(), &o, top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client.(*plainEndToEnd)
+	for _, p := range c.producers {
+		_ = p.conn.nc.Close()
+	}
+	errs := make(chan error, 100)
+	for range 2 * len(c.producers) {
+		client.send(make([]byte, 16), func(err error) { errs <- err })
+	}
+	if err := client.flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for range 2 * len(c.producers) {
+		select {
+		case err := <-errs:
+			if err == nil {
+				t.Error("a record that went nowhere was acknowledged")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a record is not answered for")
+		}
+	}
+	client.close()
+	var failed error
+	client.consume(t.Context(), func([]byte) {}, func(err error) { failed = err })
+	if failed == nil {
+		t.Error("a consumer without a connection has not failed")
 	}
 }
 

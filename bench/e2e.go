@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// EndToEnd sends records at a fixed rate through a real client and measures how long each takes until another client
+// EndToEnd sends records at a fixed rate through a real client (or plainly) and measures how long each takes until another client
 // holds it. A record counts from the moment it was due, not from when it could be sent: a stall of the broker shows in
 // every record that should have passed meanwhile, not in one (what is called coordinated omission).
 func EndToEnd(ctx context.Context, o EndToEndOptions) (*Result, error) {
@@ -25,10 +24,10 @@ func EndToEnd(ctx context.Context, o EndToEndOptions) (*Result, error) {
 		return nil, err
 	}
 	l := &e2eLoad{o: o, top: top, stop: make(chan struct{}), ended: make(chan struct{}), histogram: newHistogram(1)}
-	if err := l.connect(); err != nil {
+	if err := l.connect(ctx); err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer l.client.close()
 	acks := o.Acks
 	r := &Result{
 		Kind: "e2e", Topic: o.Topic, Partitions: top.partitions, Connections: 2 * len(top.leaders),
@@ -37,53 +36,40 @@ func EndToEnd(ctx context.Context, o EndToEndOptions) (*Result, error) {
 	return r, l.run(ctx, r)
 }
 
+// e2eClient sends records and receives them.
+type e2eClient interface {
+	// send sends a record soon, in the background; done is called once, at some time, from any goroutine.
+	send(value []byte, done func(error))
+	// flush returns when done has been called for all that was sent.
+	flush(ctx context.Context) error
+	// consume gives every value to take, until ctx ends, from one goroutine. It returns then, or after it has failed for good.
+	consume(ctx context.Context, take func(value []byte), failed func(error))
+	close()
+}
+
 type e2eLoad struct {
-	o                  EndToEndOptions
-	top                *topology
-	producer, consumer *kgo.Client
-	start              time.Time
-	stop               chan struct{}
-	stopOnce           sync.Once
-	ended              chan struct{}
-	cancel             context.CancelFunc // of the consumer
-	measured           atomic.Int64       // when measuring began, ns since start; 0 before
-	got                atomic.Int64
-	owed, paid         atomic.Int64 // records of the measured part: sent, received
-	errors             errorLog
-	histogram          *hdrhistogram.Histogram // the consumer's until ended
+	o          EndToEndOptions
+	top        *topology
+	client     e2eClient
+	start      time.Time
+	stop       chan struct{}
+	stopOnce   sync.Once
+	ended      chan struct{}
+	cancel     context.CancelFunc // of the consumer
+	measured   atomic.Int64       // when measuring began, ns since start; 0 before
+	got        atomic.Int64
+	owed, paid atomic.Int64 // records of the measured part: sent, received
+	errors     errorLog
+	histogram  *hdrhistogram.Histogram // the consumer's until ended
 }
 
-func (l *e2eLoad) connect() error {
-	base := []kgo.Opt{kgo.SeedBrokers(l.o.Bootstrap...), kgo.ClientID(clientID)}
-	acks := map[int16][]kgo.Opt{
-		-1: {kgo.RequiredAcks(kgo.AllISRAcks())},
-		1:  {kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()},
-		0:  {kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()},
-	}[l.o.Acks]
-	var err error
-	l.producer, err = kgo.NewClient(append(append(acks, base...),
-		kgo.DefaultProduceTopic(l.o.Topic), kgo.ProducerLinger(l.o.Linger),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()),
-		kgo.MaxBufferedRecords(1<<20), kgo.RecordDeliveryTimeout(drainTimeout))...)
-	if err != nil {
-		return err
+func (l *e2eLoad) connect(ctx context.Context) (err error) {
+	if l.o.Plain {
+		l.client, err = newPlainEndToEnd(ctx, &l.o, l.top)
+	} else {
+		l.client, err = newKgoEndToEnd(&l.o, l.top)
 	}
-	offsets := map[int32]kgo.Offset{}
-	for p, end := range l.top.ends {
-		offsets[p] = kgo.NewOffset().At(end)
-	}
-	l.consumer, err = kgo.NewClient(append(base,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.o.Topic: offsets}))...)
 	return err
-}
-
-func (l *e2eLoad) close() {
-	if l.producer != nil {
-		l.producer.Close()
-	}
-	if l.consumer != nil {
-		l.consumer.Close()
-	}
 }
 
 func (l *e2eLoad) run(ctx context.Context, r *Result) error {
@@ -130,7 +116,7 @@ func (l *e2eLoad) drain() error {
 	l.halt()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	err := l.producer.Flush(ctx)
+	err := l.client.flush(ctx)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for l.paid.Load() < l.owed.Load() && ctx.Err() == nil && l.o.Acks != 0 && l.errors.fatal() == nil {
@@ -176,7 +162,7 @@ func (l *e2eLoad) send(due time.Duration, filler []byte) {
 		l.owed.Add(1)
 	}
 	binary.BigEndian.PutUint64(value, stamp)
-	l.producer.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+	l.client.send(value, func(err error) {
 		if err == nil {
 			return
 		}
@@ -197,26 +183,15 @@ func (l *e2eLoad) counts(due time.Duration) bool {
 }
 
 func (l *e2eLoad) consume(ctx context.Context) {
-	for {
-		fetches := l.consumer.PollFetches(ctx)
-		now := time.Since(l.start)
-		if ctx.Err() != nil {
-			return
-		}
-		for _, e := range fetches.Errors() {
-			l.note(fmt.Errorf("consume: %w", e.Err))
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			l.take(it.Next(), now)
-		}
-	}
+	l.client.consume(ctx, l.take, func(err error) { l.note(fmt.Errorf("consume: %w", err)) })
 }
 
-func (l *e2eLoad) take(r *kgo.Record, now time.Duration) {
-	if len(r.Value) != l.o.RecordSize {
+func (l *e2eLoad) take(value []byte) {
+	now := time.Since(l.start)
+	if len(value) != l.o.RecordSize {
 		return // somebody else's
 	}
-	stamp := binary.BigEndian.Uint64(r.Value)
+	stamp := binary.BigEndian.Uint64(value)
 	l.got.Add(1)
 	if stamp&countedMark != 0 {
 		record(l.histogram, now-time.Duration(stamp&^countedMark))

@@ -131,6 +131,7 @@ type EndToEndOptions struct {
 	RecordSize int           // bytes of a value, at least 8; default 100
 	Acks       int16         // -1, 0 or 1
 	Linger     time.Duration // how long the producer waits for company; default 0
+	Plain      bool          // on plain connections instead of franz-go's clients, without Linger: what is left is the broker
 	Duration   time.Duration // of the measured part; default 10 s
 	WarmUp     time.Duration // before it
 	Progress   func(Progress)
@@ -154,6 +155,8 @@ func (o *EndToEndOptions) check() error {
 		return fmt.Errorf("record size %d: at least 8 bytes, which carry the time", o.RecordSize)
 	case o.Acks < -1 || o.Acks > 1:
 		return fmt.Errorf("acks %d is none of -1, 0, 1", o.Acks)
+	case o.Plain && o.Linger > 0:
+		return errors.New("a plain producer sends each record at once: it has no linger")
 	}
 	return nil
 }

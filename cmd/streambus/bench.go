@@ -185,6 +185,7 @@ A record counts from the moment it was due, so a stall shows in all records it h
 	f.IntVar(&o.RecordSize, "record-size", 100, "bytes of a record's value")
 	choice(c, &acks, "acks", "", "all", "which replicas must have a record", cli.AcksValues)
 	f.DurationVar(&o.Linger, "linger", 0, "how long the producer waits for company")
+	f.BoolVar(&o.Plain, "plain", false, "use plain connections instead of franz-go's clients, which take longer than a broker does")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long")
 	f.DurationVar(&o.WarmUp, "warm-up", 2*time.Second, "how long to run before measuring")
 	return a.bench(c, &t, func(ctx context.Context, target bench.Target) (*bench.Result, error) {
