@@ -177,8 +177,10 @@ func (r *crashRound) run() crashCounts {
 		rng := rand.New(rand.NewPCG(r.rng.Uint64(), 1))
 		running.Go(func() { r.change(g, rng) })
 	}
+	stop := r.passTime(rand.New(rand.NewPCG(r.rng.Uint64(), 3)))
 	r.keep(rand.New(rand.NewPCG(r.rng.Uint64(), 2)))
 	running.Wait()
+	stop()
 	r.w.fault.Set(env.FaultHooks{})
 	counts := crashCounts{points: len(r.taken), passed: r.passed, compacted: r.e.Stats().Compacted}
 	for _, g := range r.logs {
@@ -240,7 +242,25 @@ func (r *crashRound) over() bool {
 	}
 }
 
-// keep does what time and maintenance do.
+// passTime lets the clock go on until the function it returns is called. Nobody who waits for the engine can do so: the engine may
+// wait for time to pass.
+func (r *crashRound) passTime(rng *rand.Rand) (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Duration(rng.IntN(2000)) * time.Microsecond):
+				r.w.clock.Advance(time.Duration(rng.IntN(300)) * time.Millisecond)
+			}
+		}
+	}()
+	return func() { close(ended); <-done }
+}
+
+// keep does what maintenance does.
 func (r *crashRound) keep(rng *rand.Rand) {
 	for !r.over() {
 		var err error
@@ -254,7 +274,6 @@ func (r *crashRound) keep(rng *rand.Rand) {
 		case 3:
 			err = r.e.Retain()
 		default:
-			r.w.clock.Advance(time.Duration(rng.IntN(300)) * time.Millisecond)
 			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond) // let the load go on
 		}
 		if err != nil {

@@ -24,6 +24,7 @@ type syncer struct {
 	synced   atomic.Uint64
 	files    []*file // not wholly synced, in order; each with a reference
 	logs     []dirtyLog
+	waiting  int    // in wait: what goes on only then, as sealing does, is not to wait for appends that may come
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
 	// What gather needs to know of the last sync: how many such bytes it has made durable, and how long it took.
@@ -101,9 +102,13 @@ func (s *syncer) within(d time.Duration) {
 
 // wait returns when everything below p is durable, or with why it will not be.
 func (s *syncer) wait(p position) error {
+	s.mu.Lock()
+	s.waiting++
+	s.mu.Unlock()
 	s.request(p, 0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.waiting-- }()
 	for s.position() < p {
 		if err := s.e.Failed(); err != nil {
 			return err
@@ -190,7 +195,7 @@ func (s *syncer) gather() {
 		over = true
 		s.cond.Signal()
 	})
-	for !over && s.unsynced < s.lastBytes && !s.closed && s.e.Failed() == nil {
+	for !over && s.unsynced < s.lastBytes && s.waiting == 0 && !s.closed && s.e.Failed() == nil {
 		s.cond.Wait()
 	}
 	timer.Stop()
