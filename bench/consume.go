@@ -57,6 +57,8 @@ type consumeLane struct {
 	version                  int16
 	offsets                  map[int32]int64 // where each partition stands; without those at their end
 	all                      []int32
+	req                      *kmsg.FetchRequest // the last one, and its answer: their memory is used again
+	resp                     *kmsg.FetchResponse
 	records, bytes, requests atomic.Int64
 	histogram                *hdrhistogram.Histogram
 }
@@ -181,8 +183,11 @@ func (l *consumeLane) fetch() error {
 
 // ask sends one request and returns the answer, which is good until the next one.
 func (l *consumeLane) ask() (*kmsg.FetchResponse, error) {
-	resp := kmsg.NewPtrFetchResponse()
-	return resp, l.conn.call(l.request(), resp)
+	if l.req == nil {
+		l.req, l.resp = kmsg.NewPtrFetchRequest(), kmsg.NewPtrFetchResponse()
+	}
+	l.request()
+	return l.resp, l.conn.call(l.req, l.resp)
 }
 
 // eachFetched calls take with each partition of an answer that has batches, unless it tells of an error.
@@ -207,10 +212,18 @@ func eachFetched(resp *kmsg.FetchResponse, take func(p *kmsg.FetchResponseTopicP
 	return nil
 }
 
-func (l *consumeLane) request() *kmsg.FetchRequest {
-	o := &l.load.o
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = l.load.top.topic
+// request makes req ask for what follows.
+func (l *consumeLane) request() {
+	o, req := &l.load.o, l.req
+	if len(req.Topics) == 0 {
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic = l.load.top.topic
+		req.Topics = append(req.Topics, t)
+		req.Version = l.version
+		req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(o.MaxWait.Milliseconds()), o.MinBytes, o.MaxBytes
+	}
+	t := &req.Topics[0]
+	t.Partitions = t.Partitions[:0]
 	for _, p := range l.all {
 		at, ok := l.offsets[p]
 		if !ok {
@@ -220,11 +233,6 @@ func (l *consumeLane) request() *kmsg.FetchRequest {
 		rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p, at, o.PartitionMax
 		t.Partitions = append(t.Partitions, rp)
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.Version = l.version
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(o.MaxWait.Milliseconds()), o.MinBytes, o.MaxBytes
-	req.Topics = append(req.Topics, t)
-	return req
 }
 
 func (l *consumeLane) take(p *kmsg.FetchResponseTopicPartition) error {

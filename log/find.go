@@ -101,8 +101,11 @@ func (s *timeSearch) candidates(l *Log, min int64, fn func(e *entry) (bool, erro
 			if e.maxTime < min {
 				return true, nil
 			}
-			var err error
-			more, err = fn(e)
+			part, ok, err := l.e.below(e, s.bound)
+			if err != nil || !ok || part.maxTime < min {
+				return true, err
+			}
+			more, err = fn(&part)
 			return more, err
 		})
 		return more, err

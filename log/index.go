@@ -200,20 +200,36 @@ func (x *index) entries(id tp, from, upTo offset, fn func(e *entry) (bool, error
 	})
 }
 
-// lastBefore is the last offset of the entry that ends nearest below o.
-func (x *index) lastBefore(id tp, o offset) (last offset, ok bool, err error) {
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: offsetKey(nil, keyEntry, id, 0), UpperBound: offsetKey(nil, keyEntry, id, max(o, 0))})
+// before is the last entry of a log that begins below o. It is found in one look: what compaction puts in place of others meanwhile
+// is there as a whole or not at all.
+func (x *index) before(id tp, o offset) (e entry, ok bool, err error) {
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: logKey(nil, keyEntry, id), UpperBound: afterLog(nil, keyEntry, id)})
 	if err != nil {
-		return 0, false, fmt.Errorf("read the index: %w", err)
+		return e, false, fmt.Errorf("read the index: %w", err)
 	}
-	if it.Last() {
-		_, last, err = decodeOffsetKey(it.Key())
-		ok = err == nil
+	read := func() error {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		_, last, err := decodeOffsetKey(it.Key())
+		if err != nil {
+			return err
+		}
+		return e.decode(last, v)
+	}
+	if ok = it.SeekGE(offsetKey(nil, keyEntry, id, max(o, 0))); ok {
+		err = read()
+	}
+	if err == nil && (!ok || e.base >= o) {
+		if ok = it.Prev(); ok {
+			err = read()
+		}
 	}
 	if err := errors.Join(err, it.Error(), it.Close()); err != nil {
-		return 0, false, fmt.Errorf("read the index: %w", err)
+		return e, false, fmt.Errorf("read the index: %w", err)
 	}
-	return last, ok, nil
+	return e, ok, nil
 }
 
 // runs calls fn with the runs of a log that hold offsets at from and above, below upTo.

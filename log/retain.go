@@ -27,6 +27,7 @@ type maintenance struct {
 	work      bool             // something may be unlinked
 	uncounted bool
 	disk      sync.Mutex
+	one       sync.Mutex // reclaims at a time
 }
 
 func (m *maintenance) init() {
@@ -200,6 +201,9 @@ func (l *Log) retainFrom(now time.Time) (offset, error) {
 		return tooOld || tooMuch
 	}
 	for _, r := range sealed {
+		if r.last >= bound {
+			return start, nil // it holds what was cut off: see Engine.below
+		}
 		if !goes(r.last, r.bytes, r.maxTime) {
 			return start, nil
 		}
@@ -238,6 +242,8 @@ func (m *maintenance) noteRuns(id tp, from, to offset) {
 // reclaim unlinks the files that nobody needs. Whether one is needed is known when what killed it is sealed, so the
 // active file is sealed first if that would free one.
 func (m *maintenance) reclaim() error {
+	m.one.Lock()
+	defer m.one.Unlock()
 	if m.mayFree() {
 		if err := m.e.sealActive(); err != nil {
 			return err

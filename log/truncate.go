@@ -133,17 +133,32 @@ func (l *Log) wakeDrained() {
 // would be claimed by no frame that is left, and what was void there before could come back with an index made anew. The
 // lock is held.
 func (l *Log) edge(to offset) (offset, error) {
-	e, kept, err := l.around(to)
-	if err != nil {
-		return 0, err
+	for look := 0; ; look++ {
+		end, err := l.edgeOnce(to)
+		if look == maxLooks || !errors.Is(err, errUnlinked) {
+			return end, err
+		}
 	}
-	if kept != nil && kept.length > 0 {
-		return kept.last + 1, nil
-	}
-	if kept != nil {
+}
+
+func (l *Log) edgeOnce(to offset) (offset, error) {
+	for {
+		e, limit, ok, err := l.before(to)
+		if err != nil || !ok {
+			return 0, err
+		}
+		if e.last < limit {
+			return e.last + 1, nil
+		}
+		k, err := l.e.part(&e, limit)
+		if err != nil {
+			return 0, err
+		}
+		if k.length > 0 {
+			return k.last + 1, nil
+		}
 		to = e.base
 	}
-	return l.endBefore(to)
 }
 
 // around is the entry that to lies inside of, if there is one, and what a cut leaves of it. The lock is held.
@@ -160,16 +175,18 @@ func (l *Log) around(to offset) (e entry, left *kept, err error) {
 	}
 }
 
-// endBefore is where the last entry ends that lies below to, 0 if there is none. The lock is held.
-func (l *Log) endBefore(to offset) (offset, error) {
-	if i := search(l.entries, to); i > 0 {
-		return l.entries[i-1].last + 1, nil
+// before is the last entry that begins below to, of which what lies below limit counts. The lock is held.
+func (l *Log) before(to offset) (e entry, limit offset, ok bool, err error) {
+	i := search(l.entries, to)
+	if i < len(l.entries) && l.entries[i].base < to {
+		return l.entries[i], to, true, nil
 	}
-	last, ok, err := l.e.index.lastBefore(l.id, min(to, l.sealed))
-	if err != nil || !ok {
-		return 0, l.e.indexDamage(err)
+	if i > 0 {
+		return l.entries[i-1], to, true, nil
 	}
-	return last + 1, nil
+	limit = min(to, l.sealed)
+	e, ok, err = l.e.index.before(l.id, limit)
+	return e, limit, ok, l.e.indexDamage(err)
 }
 
 // find is the entry that holds o, or the first above it. The lock is held.
@@ -187,6 +204,17 @@ func (l *Log) find(o offset) (entry, bool, error) {
 		return l.entries[i], true, nil
 	}
 	return found, false, nil
+}
+
+// below is what counts of an entry of the index where the log ends in it at bound: when the log is cut while compaction copies its
+// records, what is void becomes one entry with what is not, and the index knows of the cut only when the file that says so is sealed.
+// ok is false if that is nothing.
+func (e *Engine) below(of *entry, bound offset) (out entry, ok bool, err error) {
+	if of.last < bound {
+		return *of, true, nil
+	}
+	k, err := e.part(of, bound)
+	return k.entry, k.length > 0, err
 }
 
 // applyTruncate cuts the log at to, which is a batch's edge. The lock is held.
