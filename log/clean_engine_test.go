@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,46 @@ func mustClean(t *testing.T, e *Engine) {
 	}
 	if err := e.keep.reclaim(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A sorted file in which nothing is left says what older files have of the log: that must not come back with an index made anew.
+func TestWhatCompactionLeftNothingOfStaysAway(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(compacting)
+	beside := mustLog(t, e, topic(2, 0))
+	l, err := e.CreateLog(topic(1, 0), byKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := strings.Repeat("x", 900)
+	write(t, l, w.clock.Now(), "deleted", value)
+	for i := range 80 {
+		if i < 4 {
+			mustAppend(t, beside, spec{size: 4000}) // keeps the first files
+		}
+		write(t, l, w.clock.Now(), fmt.Sprint("key ", i%20), value)
+	}
+	write(t, l, w.clock.Now(), "deleted", "")
+	for round := range 3 {
+		for i := range 20 {
+			write(t, l, w.clock.Now(), fmt.Sprint("key ", i), "the last")
+		}
+		if err := e.sealActive(); err != nil {
+			t.Fatal(err)
+		}
+		mustClean(t, e)
+		w.clock.Advance(2 * time.Hour) // the tombstone goes
+		values, records, tombstones := lastValues(t, l)
+		if len(values) != 20 || round > 0 && tombstones > 0 {
+			t.Fatalf("round %d: %v, %d tombstones", round, values, tombstones)
+		}
+		for _, lost := range []bool{false, true} {
+			again, _ := w.crashed(lost).open(compacting).Log(l.id)
+			if got, n, _ := lastValues(t, again); !maps.Equal(got, values) || n != records {
+				t.Errorf("round %d, index lost %v: %d records, want %d: %v", round, lost, n, records, got)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -292,6 +293,7 @@ func (m *maintenance) unlinkDead() error {
 	gone, deletions := e.seal.dead()
 	pointed := e.referenced(gone)
 	gone = slices.DeleteFunc(gone, func(id uint32) bool { return pointed[id] })
+	gone = e.seal.needless(gone)
 	if len(gone) == 0 {
 		return nil
 	}
@@ -427,6 +429,23 @@ func (s *sealer) dead() (ids []uint32, deletions bool) {
 	}
 	slices.Sort(ids)
 	return ids, deletions
+}
+
+// needless leaves out of files without a live byte those that say of records in older ones that they are void: sorted files in which
+// compaction by key has left nothing. Nobody else would say so where the index is made anew. They have but a table.
+func (s *sealer) needless(gone []uint32) []uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	oldest := uint32(math.MaxUint32) // of those that stay
+	for id := range s.infos {
+		if !slices.Contains(gone, id) && !slices.Contains(s.unlinked, id) {
+			oldest = min(oldest, id)
+		}
+	}
+	return slices.DeleteFunc(gone, func(id uint32) bool {
+		info := s.infos[id]
+		return info.kind == fileSorted && info.total == 0 && id > oldest
+	})
 }
 
 func (s *sealer) noteUnlinked(id uint32) {
