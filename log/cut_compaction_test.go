@@ -107,3 +107,37 @@ func cutDuringCompaction(t *testing.T, at offset) {
 		check(what, again)
 	}
 }
+
+// The start may lie inside of a batch, and a cut at that batch: what is left of the frame is below the start, and nothing of it stays in
+// the index when the rest of its run is cut off too.
+func TestWhatACutLeavesBelowTheStartIsNotInTheIndex(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { compacting(o); o.FileBytes = 1 << 20 })
+	l := mustLog(t, e, topic(1, 0))
+	next := manyBatches(t, l, 1, 3) // [0-0], [1-2], [3-5]
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(l.AdvanceStart(4))
+	must(l.Truncate(next - 1))
+	if ends := l.Ends(); ends.Start != 4 || ends.Next != 4 {
+		t.Fatalf("%+v", ends)
+	}
+	for range 2 {
+		mustAppend(t, l, spec{n: 3, size: 100})
+		must(e.sealActive())
+		must(e.index.entries(l.id, 0, 1<<60, func(x *entry) (bool, error) {
+			if x.last < 4 {
+				t.Errorf("the index has %d to %d, the log starts at 4", x.base, x.last)
+			}
+			return true, nil
+		}))
+		must(l.Truncate(4))
+	}
+	must(e.sealActive())
+	must(e.keep.reclaim())
+	inOrder(t, "in the end", w.crashed(false))
+}

@@ -450,7 +450,8 @@ func (b *sealing) log(c *capture) error {
 	for i := range c.entries {
 		// What older files have is in the index already, and what a cut left of it is found there (trimRun): it may have been
 		// copied to another file since.
-		if e := &c.entries[i]; e.file == b.f.id {
+		// What a cut left below the start is dead: were it in the index, a later cut would drop its run and leave it there.
+		if e := &c.entries[i]; e.file == b.f.id && e.last >= c.start {
 			b.setEntry(id, e)
 			r.add(e)
 		}
