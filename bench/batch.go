@@ -91,14 +91,28 @@ func compress(codec string, src []byte) (uint16, []byte, error) {
 // next is the offset behind the last whole batch, or -1.
 func countRecords(b []byte) (records int64, next int64) {
 	next = -1
-	for len(b) >= batchHeader {
-		size := int(int32(binary.BigEndian.Uint32(b[8:]))) + 12
-		if size < batchHeader || size > len(b) || b[16] != 2 {
-			break
-		}
-		records += int64(int32(binary.BigEndian.Uint32(b[57:])))
-		next = int64(binary.BigEndian.Uint64(b)) + int64(int32(binary.BigEndian.Uint32(b[23:]))) + 1
-		b = b[size:]
+	for batch, rest := cutBatch(b); batch != nil; batch, rest = cutBatch(rest) {
+		records += batchRecords(batch)
+		next = batchNext(batch)
 	}
 	return records, next
+}
+
+// cutBatch cuts the first batch off; nil: there is no whole one.
+func cutBatch(b []byte) (batch, rest []byte) {
+	if len(b) < batchHeader {
+		return nil, nil
+	}
+	size := int(int32(binary.BigEndian.Uint32(b[8:]))) + 12
+	if size < batchHeader || size > len(b) || b[16] != 2 {
+		return nil, nil
+	}
+	return b[:size], b[size:]
+}
+
+func batchRecords(batch []byte) int64 { return int64(int32(binary.BigEndian.Uint32(batch[57:]))) }
+
+// batchNext is the offset behind a batch.
+func batchNext(batch []byte) int64 {
+	return int64(binary.BigEndian.Uint64(batch)) + int64(int32(binary.BigEndian.Uint32(batch[23:]))) + 1
 }

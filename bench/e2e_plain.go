@@ -230,16 +230,11 @@ func (l *consumeLane) fetchValues(size int, take func(value []byte)) error {
 		return err
 	}
 	return eachFetched(resp, func(p *kmsg.FetchResponseTopicPartition) error {
-		for b := p.RecordBatches; len(b) >= batchHeader; {
-			n := int(int32(binary.BigEndian.Uint32(b[8:]))) + 12
-			if n < batchHeader || n > len(b) {
-				break
+		for batch, rest := cutBatch(p.RecordBatches); batch != nil; batch, rest = cutBatch(rest) {
+			if batchRecords(batch) == 1 && len(batch) > batchHeader+size {
+				take(plainValue(batch, size))
 			}
-			if binary.BigEndian.Uint32(b[57:]) == 1 && n > batchHeader+size {
-				take(plainValue(b[:n], size))
-			}
-			l.offsets[p.Partition] = int64(binary.BigEndian.Uint64(b)) + int64(int32(binary.BigEndian.Uint32(b[23:]))) + 1
-			b = b[n:]
+			l.offsets[p.Partition] = batchNext(batch)
 		}
 		return nil
 	})

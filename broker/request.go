@@ -44,8 +44,7 @@ type appender interface {
 // reply answers with resp, whose version is set to the request's. resp belongs to the connection from here on.
 func (r *request) reply(resp kmsg.Response) {
 	resp.SetVersion(r.header.Version)
-	r.resp = resp
-	r.conn.complete(r)
+	r.replyAppended(resp)
 }
 
 // replyAppended is reply with a body that knows its version.
@@ -57,9 +56,8 @@ func (r *request) replyAppended(resp appender) {
 // replyAs is reply with a body in another version than the request's.
 func (r *request) replyAs(version int16, resp kmsg.Response) {
 	resp.SetVersion(version)
-	r.resp = resp
 	r.headerFor = version
-	r.conn.complete(r)
+	r.replyAppended(resp)
 }
 
 // replyChunks answers with a frame that is encoded already, its length first. release is called once when the bytes have

@@ -29,6 +29,16 @@ var noLeader = LeaderIDAndEpoch{-1, NoLeaderEpoch}
 
 func (l LeaderIDAndEpoch) known() bool { return l != noLeader }
 
+// topicHead begins a topic with so many partitions. Both responses name topics by id from version 13 on.
+func (e *answerEncoder) topicHead(name string, id TopicID, partitions int) {
+	if e.version >= 13 {
+		e.buf = append(e.buf, id[:]...)
+	} else {
+		e.string(name)
+	}
+	e.length(partitions)
+}
+
 // leader writes the tagged field of a partition's leader.
 func (e *answerEncoder) leader(tag byte, l LeaderIDAndEpoch) {
 	e.buf = append(e.buf, tag, 9) // tag, size

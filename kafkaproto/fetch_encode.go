@@ -64,7 +64,7 @@ type Chunk struct {
 func NewFetchResponsePartition() FetchResponsePartition {
 	return FetchResponsePartition{
 		HighWatermark: NoOffset, LastStableOffset: NoOffset, LogStartOffset: NoOffset,
-		DivergingEpoch: EpochEndOffset{NoLeaderEpoch, NoOffset}, CurrentLeader: LeaderIDAndEpoch{-1, NoLeaderEpoch},
+		DivergingEpoch: EpochEndOffset{NoLeaderEpoch, NoOffset}, CurrentLeader: noLeader,
 		SnapshotID: EpochEndOffset{NoLeaderEpoch, NoOffset}, PreferredReadReplica: -1,
 	}
 }
@@ -139,12 +139,7 @@ func (e *FetchEncoder) response(resp *FetchResponse) {
 }
 
 func (e *FetchEncoder) topic(t *FetchResponseTopic) {
-	if e.version >= 13 {
-		e.buf = append(e.buf, t.TopicID[:]...)
-	} else {
-		e.string(t.Topic)
-	}
-	e.length(len(t.Partitions))
+	e.topicHead(t.Topic, t.TopicID, len(t.Partitions))
 	for i := range t.Partitions {
 		e.partition(&t.Partitions[i])
 	}

@@ -40,12 +40,7 @@ func (resp *ProduceResponse) AppendTo(dst []byte) []byte {
 	e.length(len(resp.Topics))
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
-		if e.version >= 13 {
-			e.buf = append(e.buf, t.TopicID[:]...)
-		} else {
-			e.string(t.Topic)
-		}
-		e.length(len(t.Partitions))
+		e.topicHead(t.Topic, t.TopicID, len(t.Partitions))
 		for j := range t.Partitions {
 			e.produced(&t.Partitions[j])
 		}

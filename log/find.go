@@ -101,11 +101,11 @@ func (s *timeSearch) candidates(l *Log, min int64, fn func(e *entry) (bool, erro
 			if e.maxTime < min {
 				return true, nil
 			}
-			part, ok, err := l.e.below(e, s.bound)
-			if err != nil || !ok || part.maxTime < min {
+			e, err := l.e.below(e, s.bound)
+			if err != nil || e == nil || e.maxTime < min {
 				return true, err
 			}
-			more, err = fn(&part)
+			more, err = fn(e)
 			return more, err
 		})
 		return more, err

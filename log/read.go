@@ -155,14 +155,11 @@ func (c *collector) gather() error {
 	}
 	if from < c.bound {
 		err := c.l.e.index.entries(c.l.id, from, min(c.upTo, c.bound), func(e *entry) (bool, error) {
-			if e.last >= c.bound {
-				left, ok, err := c.l.e.below(e, c.bound)
-				if err != nil || !ok {
-					return false, err
-				}
-				e = &left
+			e, err := c.l.e.below(e, c.bound)
+			if err != nil || e == nil {
+				return false, err
 			}
-			err := c.take(e, int64(e.pos))
+			err = c.take(e, int64(e.pos))
 			return !c.full, err
 		})
 		if err != nil {

@@ -161,16 +161,16 @@ func (l *Log) edgeOnce(to offset) (offset, error) {
 	}
 }
 
-// around is the entry that to lies inside of, if there is one, and what a cut leaves of it. The lock is held.
-func (l *Log) around(to offset) (e entry, left *kept, err error) {
+// around is what a cut leaves of the entry that to lies inside of, nil if there is none. The lock is held.
+func (l *Log) around(to offset) (left *kept, err error) {
 	for look := 0; ; look++ {
-		var ok bool
-		if e, ok, err = l.find(to); err != nil || !ok || e.base >= to {
-			return e, nil, err
+		e, ok, err := l.find(to)
+		if err != nil || !ok || e.base >= to {
+			return nil, err
 		}
 		k, err := l.e.part(&e, to)
 		if look == maxLooks || !errors.Is(err, errUnlinked) {
-			return e, &k, err
+			return &k, err
 		}
 	}
 }
@@ -208,13 +208,16 @@ func (l *Log) find(o offset) (entry, bool, error) {
 
 // below is what counts of an entry of the index where the log ends in it at bound: when the log is cut while compaction copies its
 // records, what is void becomes one entry with what is not, and the index knows of the cut only when the file that says so is sealed.
-// ok is false if that is nothing.
-func (e *Engine) below(of *entry, bound offset) (out entry, ok bool, err error) {
+// nil: nothing.
+func (e *Engine) below(of *entry, bound offset) (*entry, error) {
 	if of.last < bound {
-		return *of, true, nil
+		return of, nil
 	}
 	k, err := e.part(of, bound)
-	return k.entry, k.length > 0, err
+	if err != nil || k.length == 0 {
+		return nil, err
+	}
+	return &k.entry, nil
 }
 
 // applyTruncate cuts the log at to, which is a batch's edge. The lock is held.
@@ -226,7 +229,7 @@ func (l *Log) applyTruncate(to offset) error {
 		return nil
 	}
 	l.cutHoles(to)
-	_, left, err := l.around(to)
+	left, err := l.around(to)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,11 @@ func (s *syncer) dirty(l *Log, end offset, gen uint32) {
 func (s *syncer) request(p position, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ask(p, bytes)
+}
+
+// ask is request with the lock held.
+func (s *syncer) ask(p position, bytes int64) {
 	s.unsynced += bytes
 	s.e.flow.setUnsynced(s.unsynced)
 	s.want = max(s.want, p)
@@ -103,12 +108,10 @@ func (s *syncer) within(d time.Duration) {
 // wait returns when everything below p is durable, or with why it will not be.
 func (s *syncer) wait(p position) error {
 	s.mu.Lock()
-	s.waiting++
-	s.mu.Unlock()
-	s.request(p, 0)
-	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.waiting++
 	defer func() { s.waiting-- }()
+	s.ask(p, 0)
 	for s.position() < p {
 		if err := s.e.Failed(); err != nil {
 			return err
