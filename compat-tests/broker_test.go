@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -330,19 +329,4 @@ func tail(path string, lines int) string {
 		all = all[len(all)-lines:]
 	}
 	return string(bytes.Join(all, []byte("\n")))
-}
-
-// freePorts gives addresses on the loopback that nobody listened on a moment ago.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
-	}
-	return addrs
 }
