@@ -19,9 +19,11 @@ import (
 	"syscall"
 
 	"github.com/streambus/streambus/internal/env"
+	"github.com/streambus/streambus/internal/wakeful"
 )
 
 func main() {
+	wakeful.Relaunch()
 	listen := flag.String("listen", "127.0.0.1:9092", "address, host:port")
 	dir := flag.String("dir", os.TempDir(), "where a directory for its files is made, and removed at the end: the disk that is measured")
 	group := flag.Bool("group-commit", false, "answer when the data is synced, with one sync for all that wait")

@@ -22,6 +22,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/streambus/streambus/internal/wakeful"
 )
 
 // kafkaVersion is the release that is compared with.
@@ -42,6 +44,7 @@ type settings struct {
 }
 
 func main() {
+	wakeful.Relaunch()
 	s := settings{log: os.Stderr}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -7,8 +7,24 @@ package main
 
 import (
 	"os"
+
+	"github.com/streambus/streambus/internal/wakeful"
 )
 
 func main() {
+	if runsLong(os.Args[1:]) {
+		wakeful.Relaunch()
+	}
 	os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// runsLong says whether args are of a command that serves or measures: those have a monitor thread that pays.
+func runsLong(args []string) bool {
+	c, _, err := newRoot(&app{}).Find(args)
+	for ; err == nil && c != nil; c = c.Parent() {
+		if c.Name() == "serve" || c.Name() == "bench" {
+			return true
+		}
+	}
+	return false
 }

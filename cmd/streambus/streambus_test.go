@@ -296,6 +296,17 @@ func TestANodeThatEndsByItselfEndsTheProcess(t *testing.T) {
 	}
 }
 
+func TestWhatServesOrMeasuresRunsLong(t *testing.T) {
+	for args, want := range map[string]bool{
+		"serve": true, "serve --data-dir topic": true, "bench produce --bytes 1": true, "-b x:1 bench e2e": true,
+		"topic list": false, "topic create serve": false, "--help": false, "nonsense": false, "": false,
+	} {
+		if got := runsLong(strings.Fields(args)); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
 func TestJoinedErrorsAreALineEach(t *testing.T) {
 	var w bytes.Buffer
 	err := errors.Join(errors.New("a"), errors.Join(errSilent, &cli.UsageError{Err: errors.New("b")}))

@@ -33,6 +33,7 @@ var lines = map[string]int{
 	"internal/env":        0,
 	"internal/invariants": 0,
 	"internal/planted":    0,
+	"internal/wakeful":    0,
 }
 
 // outside are the packages that no production code may import, with the reason.
