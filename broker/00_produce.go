@@ -17,6 +17,7 @@ package broker
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,7 @@ import (
 	"github.com/streambus/streambus/partition"
 )
 
-// produce is one Produce request under way.
+// produce is one Produce request under way. It goes back to its pool when the answer has been written.
 type produce struct {
 	s       *Server
 	r       *request
@@ -44,6 +45,27 @@ type produce struct {
 	slot [1]produceSlot
 	row  [1]kafkaproto.ProduceResponsePartition
 	rows [1]kafkaproto.ProduceResponseTopic
+
+	// Made once for all the requests that it serves.
+	over  func()                       // free
+	first func(partition.AppendResult) // done of slot
+}
+
+var produces sync.Pool
+
+func newProduce() *produce {
+	p, _ := produces.Get().(*produce)
+	if p == nil {
+		p = &produce{}
+		p.over, p.first = p.free, p.slot[0].done
+	}
+	return p
+}
+
+// free is called when nobody has p any more: every partition was answered, and the answer written or given up.
+func (p *produce) free() {
+	*p = produce{over: p.over, first: p.first}
+	produces.Put(p)
 }
 
 // produceSlot is one partition of it.
@@ -62,7 +84,8 @@ var errAcks = kafkaproto.ErrInvalidRequiredAcks
 
 func handleProduce(s *Server, r *request) {
 	req := r.req.(*kmsg.ProduceRequest)
-	p := &produce{s: s, r: r, req: req, resp: kafkaproto.ProduceResponse{Version: req.Version}}
+	p := newProduce()
+	p.s, p.r, p.req, p.resp.Version = s, r, req, req.Version
 	frame := r.frame.Load()
 	p.release = frame.release
 	p.layOut()
@@ -150,7 +173,10 @@ func (p *produce) append(slot *produceSlot, records []byte, frame *frame, here b
 	}
 	req := partition.AppendRequest{
 		Records: records, Acks: p.req.Acks, Timeout: time.Duration(p.req.TimeoutMillis) * time.Millisecond,
-		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Done: slot.done,
+		CurrentLeaderEpoch: kafkaproto.NoLeaderEpoch, Client: true, Version: p.req.Version, Done: p.first,
+	}
+	if slot != &p.slot[0] {
+		req.Done = slot.done
 	}
 	if here {
 		req.Here = p.r.conn
@@ -211,6 +237,7 @@ func (p *produce) answered() {
 	if p.req.Version >= 10 {
 		p.addLeaders()
 	}
+	p.r.released = p.over
 	p.r.replyAppended(&p.resp)
 }
 

@@ -35,6 +35,7 @@ type conn struct {
 	promised                  bool    // to run errands; the reader's own
 	ready                     errand  // writeReady
 	probe                     [1]byte // the writer's own
+	unseen                    unseen
 
 	mu       sync.Mutex
 	changed  sync.Cond // on mu: an answer became ready or was written, or the connection ended

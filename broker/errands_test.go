@@ -151,6 +151,29 @@ func TestAnErrandDoesNotWaitForASlowReader(t *testing.T) {
 	}
 }
 
+// What was written since the socket was last seen empty bounds what goes into it without another look.
+func TestASocketTakesAFewSmallAnswersUnseen(t *testing.T) {
+	var u unseen
+	if !u.takes(hereBytes) || u.takes(hereBytes+1) {
+		t.Error("an empty socket takes 4 KiB and no more")
+	}
+	u.add(100)
+	if !u.takes(hereBytes-100) || u.takes(hereBytes-99) {
+		t.Error("100 bytes are not counted off")
+	}
+	for range hereWrites - 1 {
+		u.add(1)
+	}
+	if u.takes(1) {
+		t.Error("there is no end to the writes")
+	}
+	u = unseen{}
+	u.add(1 << 20)
+	if u.takes(0) {
+		t.Error("a large answer is forgotten")
+	}
+}
+
 // queued is how many requests of a client the server has whose answers are not written.
 func (b *testBroker) queued(cl *client) int {
 	b.server.mu.Lock()

@@ -27,17 +27,42 @@ func (c *conn) write() { c.writeWhile(func() bool { return true }, (*request).ba
 // writeReady is write as an errand: it writes what surely does not wait, and leaves the rest to another goroutine.
 func (c *conn) writeReady() { c.writeWhile(c.writesAtOnce, (*request).batchesHere) }
 
-// hereBytes is how much is written without waiting to a socket that holds nothing: the least that one takes.
-const hereBytes = 4 << 10
+const (
+	// hereBytes is how much is written without waiting to a socket that holds nothing: the least that one takes.
+	hereBytes = 4 << 10
+	// hereWrites is in how many writes: each takes a kilobyte or two of the socket's room beside its bytes.
+	hereWrites = 4
+)
+
+// unseen is what has been written since the socket was last seen to hold nothing. It is the writer's own.
+type unseen struct{ bytes, writes int }
+
+func (u *unseen) add(bytes int) {
+	u.bytes += bytes
+	u.writes++
+}
+
+// takes says whether the socket has room for bytes more, without a look at it.
+func (u *unseen) takes(bytes int) bool { return u.writes < hereWrites && bytes <= hereBytes-u.bytes }
 
 // writesAtOnce says whether the next answer is small, and the socket has room for it. It is true where there is none.
 func (c *conn) writesAtOnce() bool {
 	c.mu.Lock()
 	r := c.head
 	none := c.closed || r == nil || !r.done
-	small := none || r.err == nil && r.bound() <= hereBytes
+	bytes := math.MaxInt
+	if !none && r.err == nil {
+		bytes = r.bound()
+	}
 	c.mu.Unlock()
-	return none || small && c.socketEmpty()
+	if none || c.unseen.takes(bytes) {
+		return true
+	}
+	if bytes > hereBytes || !c.socketEmpty() {
+		return false
+	}
+	c.unseen = unseen{}
+	return true
 }
 
 // bound is how large an answer is at most, as far as that is known without encoding it.
@@ -63,7 +88,9 @@ const smallProduce = 128
 // batches says whether an answer goes out with the bytes of those before it.
 func (r *request) batches(bytes int) bool { return bytes < writeBatchBytes }
 
-func (r *request) batchesHere(bytes int) bool { return r.err == nil && bytes+r.bound() <= hereBytes }
+func (r *request) batchesHere(bytes int) bool {
+	return r.err == nil && r.conn.unseen.takes(bytes+r.bound())
+}
 
 // writeWhile sends answers, each time as many as go together, for as long as may says so; another goroutine goes on then.
 func (c *conn) writeWhile(may func() bool, together func(r *request, bytes int) bool) {
@@ -336,6 +363,7 @@ func (w *responseWriter) write(b []byte) error {
 		if _, err := w.c.nc.Write(piece); err != nil {
 			return peerError(err)
 		}
+		w.c.unseen.add(len(piece))
 		b = b[len(piece):]
 		w.c.progress()
 	}

@@ -88,6 +88,7 @@ func (c *conn) sendfile(span env.Span) error {
 			switch {
 			case n > 0:
 				left -= n
+				c.unseen.add(n)
 				c.progress()
 			case errors.Is(err, unix.EINTR):
 			case errors.Is(err, unix.EAGAIN):
