@@ -9,7 +9,7 @@ import (
 
 // Allocations of a whole request, from its frame to its answer, of the server, its log and this test's reading together.
 const (
-	produceAllocs = 14
+	produceAllocs = 12
 	fetchAllocs   = 14
 )
 

@@ -2,11 +2,13 @@ package broker
 
 import (
 	"encoding/binary"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streambus/streambus/internal/env"
 	"github.com/streambus/streambus/kafkaproto"
 )
 
@@ -147,6 +149,36 @@ func TestAnErrandDoesNotWaitForASlowReader(t *testing.T) {
 	for i := range requests {
 		if got := <-order; got != int32(i) {
 			t.Fatalf("answer %d came at the place of %d", got, i)
+		}
+	}
+}
+
+// Of an answer's pieces, those soon behind one that the page cache has are not looked for.
+func TestPiecesBehindOneThatIsCachedAreNotLookedFor(t *testing.T) {
+	fs := env.NewMem()
+	var files [2]env.File
+	for i := range files {
+		var err error
+		if files[i], err = fs.Create(fmt.Sprint("f", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := responseWriter{c: &conn{}}
+	for _, c := range []struct {
+		file   int
+		pos    int64
+		looked bool
+	}{
+		{0, 1 << 20, true}, {0, 2 << 20, false}, {0, 8 << 20, false}, {0, 9 << 20, true},
+		{0, 8 << 20, true}, {1, 9 << 20, true}, {1, 17<<20 - 1000, false}, {1, 17<<20 - 999, true},
+	} {
+		before := w.found
+		span := env.Span{File: files[c.file], Pos: c.pos, Len: 1000}
+		if w.lost(span) {
+			t.Fatal("a file whose pages nobody can tell of counts as there")
+		}
+		if looked := w.found == span; looked != c.looked {
+			t.Errorf("file %d at %d, last found at %d: looked %v", c.file, c.pos, before.Pos, looked)
 		}
 	}
 }

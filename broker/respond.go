@@ -191,6 +191,24 @@ type responseWriter struct {
 	c     *conn
 	buf   []byte
 	ahead []kafkaproto.Chunk // of the answer that is being sent, from the current one on; nil if they have been asked for
+	found env.Span           // the last piece that was looked for in the page cache, and found
+}
+
+// foundBytes is how far behind a piece that was found others are taken to be there too: what the kernel gives up first is old, and
+// neighbours are of one age.
+const foundBytes = 8 << 20
+
+// lost says whether a piece that is about to be sent is not in the page cache. It does not look each time.
+func (w *responseWriter) lost(span env.Span) bool {
+	behind := span.Pos + int64(span.Len) - w.found.Pos
+	if span.File == w.found.File && span.Pos >= w.found.Pos && behind <= foundBytes {
+		return false
+	}
+	if !w.c.cached(span) {
+		return true
+	}
+	w.found = span
+	return false
 }
 
 // missed is called when a piece of an answer is not in the page cache: then the disk is asked for all that is left.
@@ -271,7 +289,7 @@ func (w *responseWriter) addChunks(chunks []kafkaproto.Chunk) error {
 				err = w.write(chunk.Bytes)
 			}
 		case chunk.Span.Len >= sendfileBytes && w.c.canSendfile(chunk.Span):
-			if w.ahead != nil && !w.c.cached(chunk.Span) {
+			if w.ahead != nil && w.lost(chunk.Span) {
 				w.missed()
 			}
 			if err = w.flush(); err == nil {
