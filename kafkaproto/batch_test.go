@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -325,20 +326,77 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
-func FuzzQuickRecordIsParseRecord(f *testing.F) {
-	for _, r := range testRecords(30, 40) {
-		f.Add([]byte(build(f, CodecNone, r).RecordBytes()))
-	}
-	f.Fuzz(func(t *testing.T, p []byte) {
-		var quick, full rawRecord
-		if !quickRecord(p, &quick) {
-			return
+// What quickRecords takes is what parseRecord takes, and where it ends parseRecord sees why.
+func FuzzQuickRecordsAreParsedRecords(f *testing.F) {
+	for n := range 30 {
+		rs := testRecords(n+1, 40)
+		f.Add([]byte(build(f, CodecNone, rs...).RecordBytes()), int32(0))
+		for i := range rs {
+			rs[i].Headers = nil
 		}
-		if !parseRecord(p, &full) || quick.size != full.size || quick.tsDelta != full.tsDelta ||
-			quick.offsetDelta != full.offsetDelta || (quick.key == nil) != (full.key == nil) {
-			t.Errorf("%x: %+v, %+v", p, quick, full)
+		f.Add([]byte(build(f, CodecNone, rs...).RecordBytes()), int32(0))
+		f.Add([]byte(build(f, CodecNone, rs[n]).RecordBytes()), int32(n))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, first int32) {
+		first &= 1<<15 - 1
+		run := quickRecords(p, first, first+100)
+		want := quickRun{records: run.records, least: 1 << 14, greatest: -1 << 14}
+		for i := range run.records {
+			var full rawRecord
+			if !parseRecord(p[want.size:], &full) || full.offsetDelta != int64(first+i) || full.numHeaders != 0 {
+				t.Fatalf("record %d of %d in %x: %+v", i, run.records, p, full)
+			}
+			want.size += full.size
+			want.least, want.greatest = min(want.least, full.tsDelta), max(want.greatest, full.tsDelta)
+			want.nullKey = want.nullKey || full.key == nil
+		}
+		if run != want {
+			t.Errorf("%x: %+v, want %+v", p, run, want)
 		}
 	})
+}
+
+// A batch of plain records is judged as one in which each has a header, and so is looked at by itself.
+func TestARunOfRecordsIsJudgedAsEachOfThem(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	refused := 0
+	for range 2000 {
+		opts := ValidateOptions{Now: 1_000_000, BeforeMax: NoTimestampLimit, AfterMax: NoTimestampLimit, Compacted: rnd.IntN(3) == 0}
+		if rnd.IntN(2) == 0 {
+			opts.BeforeMax, opts.AfterMax = int64(rnd.IntN(3000)), int64(rnd.IntN(3000))
+		}
+		if rnd.IntN(5) == 0 {
+			opts.TimestampType = LogAppendTime
+		}
+		base := Timestamp(rnd.IntN(4000)) + 998_000
+		if rnd.IntN(5) == 0 {
+			base = Timestamp(rnd.IntN(3)) - 1
+		}
+		plain := testRecords(1+rnd.IntN(40), 20)
+		headers := make([]Record, len(plain))
+		for i := range plain {
+			plain[i].Timestamp, plain[i].Headers = base, nil
+			if rnd.IntN(3) == 0 {
+				plain[i].Timestamp += Timestamp(rnd.IntN(1000))
+			}
+			if plain[i].Key == nil || rnd.IntN(30) == 0 {
+				plain[i].Key = [][]byte{nil, {}, []byte("k")}[rnd.IntN(3)]
+			}
+			headers[i] = plain[i]
+			headers[i].Headers = []Header{{Key: "h"}}
+		}
+		got, want := build(t, CodecNone, plain...), build(t, CodecNone, headers...)
+		gotErr, wantErr := got.Validate(opts), want.Validate(opts)
+		if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) || got.MaxTimestamp() != want.MaxTimestamp() {
+			t.Fatalf("%+v, %+v: %v and %d, want %v and %d", opts, plain, gotErr, got.MaxTimestamp(), wantErr, want.MaxTimestamp())
+		}
+		if gotErr != nil {
+			refused++
+		}
+	}
+	if refused == 0 || refused == 2000 {
+		t.Errorf("%d of 2000 batches were refused", refused)
+	}
 }
 
 func TestValidateAllocatesNothingForUncompressedBatches(t *testing.T) {

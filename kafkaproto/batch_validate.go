@@ -92,7 +92,7 @@ func (b Batch) Validate(opts ValidateOptions) error {
 		return err
 	}
 	c := recordCheck{opts: opts, baseTime: int64(b.BaseTimestamp()), maxTime: int64(NoTimestamp)}
-	if err := c.run(b); err != nil {
+	if err := c.all(b); err != nil {
 		return err
 	}
 	if opts.TimestampType != LogAppendTime && !opts.Internal && c.maxTime != int64(b.MaxTimestamp()) {
@@ -138,7 +138,7 @@ type recordCheck struct {
 	errs     *RecordErrors
 }
 
-func (c *recordCheck) run(b Batch) error {
+func (c *recordCheck) all(b Batch) error {
 	var err error
 	if b.Codec() == CodecNone {
 		err = c.plain(b)
@@ -157,14 +157,25 @@ func (c *recordCheck) run(b Batch) error {
 func (c *recordCheck) plain(b Batch) error {
 	p := b.RecordBytes()
 	var raw rawRecord
-	for i := range b.NumRecords() {
-		if !quickRecord(p, &raw) && !parseRecord(p, &raw) {
+	singly := false
+	for i := int32(0); i < b.NumRecords(); {
+		if !singly {
+			run := quickRecords(p, i, b.NumRecords())
+			if singly = !c.run(&run); !singly {
+				p, i = p[run.size:], i+run.records
+			}
+			if run.records > 0 {
+				continue
+			}
+		}
+		if !parseRecord(p, &raw) {
 			return errMalformedRecord
 		}
 		p = p[raw.size:]
 		if err := c.record(i, &raw); err != nil {
 			return err
 		}
+		i++
 	}
 	if len(p) != 0 {
 		return errTrailingRecords
@@ -192,6 +203,23 @@ func (c *recordCheck) packed(b Batch) error {
 		}
 	}
 	return u.finish()
+}
+
+// run takes a run of records as a whole, or returns false if some of them may be refused.
+func (c *recordCheck) run(run *quickRun) bool {
+	if run.nullKey && c.opts.Compacted && !c.opts.Internal {
+		return false
+	}
+	if run.records == 0 || c.opts.TimestampType == LogAppendTime {
+		return true
+	}
+	// Between two timestamps that are allowed, and not negative, all are.
+	least, greatest := c.baseTime+run.least, c.baseTime+run.greatest
+	if least < 0 || greatest < least || !c.opts.Internal && (!c.opts.inWindow(least) || !c.opts.inWindow(greatest)) {
+		return false
+	}
+	c.maxTime = max(c.maxTime, greatest)
+	return true
 }
 
 func (c *recordCheck) record(i int32, raw *rawRecord) error {

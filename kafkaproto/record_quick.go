@@ -1,52 +1,83 @@
 package kafkaproto
 
-// quickRecord is parseRecord for what nearly every record looks like: no headers, and no length or delta of more than
-// two bytes. It is false for all others, malformed ones too, which parseRecord then judges. Inlined throughout, it takes
-// about a third of parseRecord's time, which counts once per record produced. value is not filled in, and key only tells
-// null from the rest.
-func quickRecord(p []byte, r *rawRecord) bool {
-	if len(p) < 16 { // of which the first four numbers take at most nine
-		return false
-	}
-	length, i := shortVarint(p, 0)
-	end := i + int(length)
-	if i == 0 || length < minRecordLen-1 || end > len(p) {
-		return false
-	}
-	ts, i := shortVarint(p, i+1) // behind the attributes
-	if i == 0 {
-		return false
-	}
-	delta, i := shortVarint(p, i)
-	if i == 0 {
-		return false
-	}
-	r.size, r.tsDelta, r.offsetDelta, r.key = end, ts, delta, nil
-	n, i := shortVarint(p, i)
-	if n >= 0 {
-		r.key = p[:0]
-		i += int(n)
-	}
-	if n < -1 || i < 2 || i+2 > end {
-		return false
-	}
-	n, i = shortVarint(p, i)
-	if n > 0 {
-		i += int(n)
-	}
-	// What is left must be the header count: one byte, zero.
-	return n >= -1 && i > 2 && i+1 == end && p[i] == 0
+// quickRun is what quickRecords has walked over.
+type quickRun struct {
+	records  int32
+	size     int   // bytes
+	least    int64 // timestamp delta
+	greatest int64
+	nullKey  bool // of any
 }
 
-// shortVarint reads a zigzag varint of one or two bytes, both of which must be there. A longer one gives index 0.
-func shortVarint(p []byte, i int) (int64, int) {
-	u := int64(p[i])
-	if u < 0x80 {
-		return u>>1 ^ -(u & 1), i + 1
+// quickRecords walks from the start of p over what nearly every record looks like: no headers, no length or delta of more
+// than two bytes, and the offset delta that is due, which is first for the first of them. It ends before a record of
+// another kind, a malformed one too, which parseRecord then judges, and at offset delta end. In one loop, and with
+// numbers compared rather than decoded, it takes a fifth of parseRecord's time, which counts once per record produced.
+func quickRecords(p []byte, first, end int32) quickRun {
+	// In variables, for a structure of five would lie in memory.
+	least, greatest, nullKey, size := int64(1<<14), int64(-1<<14), false, 0
+	next := first
+	for ; next < end; next++ {
+		q := p[size:]
+		if len(q) < 16 { // of which the first four numbers take at most nine
+			break
+		}
+		length, i := uint(q[0]), uint(1)
+		if length >= 0x80 {
+			length, i = length&0x7f|uint(q[1])<<7, 2
+		}
+		// An odd number is a negative one, and one of three bytes is too large to be looked at here.
+		stop := i + length>>1
+		if length&1 != 0 || length >= 1<<14 || length < 2*(minRecordLen-1) || stop > uint(len(q)) {
+			break
+		}
+		i++ // behind the attributes
+		ts := uint(q[i])
+		if i++; ts >= 0x80 {
+			ts = ts&0x7f | uint(q[i])<<7
+			i++
+		}
+		due := uint(uint32(next)) << 1
+		got := uint(q[i])
+		if i++; got >= 0x80 {
+			got = got&0x7f | uint(q[i])<<7
+			i++
+		}
+		if ts >= 1<<14 || got != due || got >= 1<<14 {
+			break
+		}
+		key := uint(q[i])
+		if i++; key != nullLength {
+			if key >= 0x80 {
+				key = key&0x7f | uint(q[i])<<7
+				i++
+			}
+			if i += key >> 1; key&1 != 0 || key >= 1<<14 || i+2 > stop {
+				break
+			}
+		}
+		value := uint(q[i])
+		if i++; value != nullLength {
+			if value >= 0x80 {
+				value = value&0x7f | uint(q[i])<<7
+				i++
+			}
+			if value&1 != 0 || value >= 1<<14 {
+				break
+			}
+			i += value >> 1
+		}
+		// What is left must be the header count: one byte, zero.
+		if i+1 != stop || q[i] != 0 {
+			break
+		}
+		delta := int64(ts>>1) ^ -int64(ts&1)
+		least, greatest = min(least, delta), max(greatest, delta)
+		nullKey = nullKey || key == nullLength
+		size += int(stop)
 	}
-	if c := int64(p[i+1]); c < 0x80 {
-		u = u&0x7f | c<<7
-		return u>>1 ^ -(u & 1), i + 2
-	}
-	return 0, 0
+	return quickRun{records: next - first, size: size, least: least, greatest: greatest, nullKey: nullKey}
 }
+
+// nullLength is -1 as a varint.
+const nullLength = 1
