@@ -33,11 +33,27 @@ type disk struct {
 	gone   bool // the node that uses it is dead: what it still does takes no time and is seen by nobody
 }
 
-// inode is a file. What was not synced lies between dirty and dirtyEnd.
+// inode is a file.
 type inode struct {
-	data            []byte
-	durable         []byte
-	dirty, dirtyEnd int64
+	data    []byte
+	durable []byte
+	dirty   extent // since the last sync began
+	syncing extent // what syncs that have not ended shall make durable
+	syncs   int    // how many those are
+}
+
+// extent is from where to where something lies in a file.
+type extent struct{ from, end int64 }
+
+// with is the smallest extent that has all of both.
+func (x extent) with(y extent) extent {
+	switch {
+	case x.from == x.end:
+		return y
+	case y.from == y.end:
+		return x
+	}
+	return extent{min(x.from, y.from), max(x.end, y.end)}
 }
 
 const (
@@ -213,11 +229,12 @@ func (f *inode) left(power bool, kept int, r dice) *inode {
 	if !power {
 		n.data = slices.Clone(f.data)
 		n.durable = slices.Clone(f.durable)
-		n.dirty, n.dirtyEnd = f.dirty, f.dirtyEnd
+		n.dirty = f.unsynced()
 		return n
 	}
 	n.data = slices.Clone(f.durable)
-	for at := f.dirty / diskBlock * diskBlock; at < min(f.dirtyEnd, int64(len(f.data))); at += diskBlock {
+	loose := f.unsynced()
+	for at := loose.from / diskBlock * diskBlock; at < min(loose.end, int64(len(f.data))); at += diskBlock {
 		if !r.percent(kept) {
 			continue
 		}
@@ -241,26 +258,30 @@ func (f *inode) write(bufs [][]byte, off int64) (n int) {
 		off += int64(len(b))
 		n += len(b)
 	}
-	if f.dirty == f.dirtyEnd {
-		f.dirty, f.dirtyEnd = from, off
-	} else {
-		f.dirty, f.dirtyEnd = min(f.dirty, from), max(f.dirtyEnd, off)
-	}
+	f.dirty = f.dirty.with(extent{from, off})
 	return n
 }
 
-// sync makes the bytes up to and from given places durable, as they were when the sync began.
-func (f *inode) sync(from int64, bytes []byte) {
+// unsynced is what a power cut may take.
+func (f *inode) unsynced() extent { return f.dirty.with(f.syncing) }
+
+// beginSync returns what a sync that begins now makes durable: the bytes as they are now, and where they are.
+func (f *inode) beginSync() (from int64, bytes []byte) {
+	f.syncing = f.unsynced()
+	f.dirty = extent{}
+	f.syncs++
+	return f.syncing.from, slices.Clone(f.data[f.syncing.from:min(f.syncing.end, int64(len(f.data)))])
+}
+
+// endSync makes them durable. What was written over them meanwhile is not.
+func (f *inode) endSync(from int64, bytes []byte) {
 	end := from + int64(len(bytes))
 	if grow := int(end) - len(f.durable); grow > 0 {
 		f.durable = append(f.durable, make([]byte, grow)...)
 	}
 	copy(f.durable[from:end], bytes)
-	switch {
-	case f.dirtyEnd <= end && f.dirty >= from:
-		f.dirty, f.dirtyEnd = 0, 0
-	case f.dirty >= from && f.dirty < end:
-		f.dirty = end // the WAL is never written twice at one place while it is synced
+	if f.syncs--; f.syncs == 0 {
+		f.syncing = extent{}
 	}
 }
 

@@ -3,7 +3,6 @@ package sim
 import (
 	"io"
 	"math/rand/v2"
-	"slices"
 )
 
 func newRand(d dice) *rand.Rand { return rand.New(d) }
@@ -80,10 +79,9 @@ func (f *diskFile) ReadAt(p []byte, off int64) (int, error) {
 func (f *diskFile) SyncData() error {
 	d := f.d
 	d.mu.Lock()
-	from, end := f.f.dirty, min(f.f.dirtyEnd, int64(len(f.f.data)))
-	bytes := slices.Clone(f.f.data[from:end])
+	from, bytes := f.f.beginSync()
 	d.mu.Unlock()
-	op := &diskOp{apply: func() { f.f.sync(from, bytes) }}
+	op := &diskOp{apply: func() { f.f.endSync(from, bytes) }}
 	if inWAL(f.name) {
 		d.wait("sync", d.takes(streamSync, usualSync), op)
 		return nil

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -107,15 +106,22 @@ func TestWhatIsWrittenDuringASyncIsNotDurable(t *testing.T) {
 	_, n := alone()
 	f := &inode{}
 	f.write([][]byte{[]byte("before")}, 0)
-	from, bytesThen := f.dirty, bytes.Clone(f.data)
-	f.write([][]byte{[]byte("meanwhile")}, 6)
-	f.sync(from, bytesThen)
-	left := f.left(true, 0, dice{n.s, streamCrash, 1})
-	if string(left.data) != "before" {
-		t.Errorf("%q is left", left.data)
+	left := func(kept int) string { return string(f.left(true, kept, dice{n.s, streamCrash, 1}).data) }
+	from, bytesThen := f.beginSync()
+	f.write([][]byte{[]byte("RE meanwhile")}, 4) // also over what is being synced
+	if got := left(0); got != "" {
+		t.Errorf("%q is left of a sync that has not ended", got)
 	}
-	if kind := f.left(true, 100, dice{n.s, streamCrash, 1}); string(kind.data) != "beforemeanwhile" {
-		t.Errorf("%q is left where all survives", kind.data)
+	f.endSync(from, bytesThen)
+	if got := left(0); got != "before" {
+		t.Errorf("%q is left", got)
+	}
+	if got := left(100); got != "befoRE meanwhile" {
+		t.Errorf("%q is left where all survives", got)
+	}
+	f.endSync(f.beginSync())
+	if got := left(0); got != "befoRE meanwhile" {
+		t.Errorf("%q is left after another sync", got)
 	}
 }
 
