@@ -38,6 +38,8 @@ type CorruptionError struct {
 	Log         kafkaproto.TopicPartition
 	First, Last kafkaproto.Offset
 	Detail      string
+
+	blank bool // from Position on the file is zeros
 }
 
 func (e *CorruptionError) Error() string {

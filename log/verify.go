@@ -195,7 +195,7 @@ func (v *verifier) files(ids []uint32) error {
 	for _, c := range open {
 		if r.place(c) < durable {
 			v.problem(c)
-		} else if v.report.Torn == "" {
+		} else if v.report.Torn == "" && !c.blank {
 			v.report.Torn = fmt.Sprintf("%s at %d", c.File, c.Position)
 		}
 	}
@@ -269,7 +269,9 @@ func (v *verifier) file(s *scanner, limit int64, durable *position) (bad []*Corr
 		h, _, err := s.frame(off)
 		if err != nil {
 			if len(bad) < maxDamage {
-				bad = append(bad, s.damage(off, err))
+				c := s.damage(off, err)
+				c.blank, _ = s.empty(off)
+				bad = append(bad, c)
 			}
 			if off, err = s.resync(off, limit); err != nil {
 				return append(bad, s.damage(off, err))

@@ -39,7 +39,7 @@ func (w *writer) rotate(reason endReason) error {
 
 func (w *writer) use(f *file, pos int64) {
 	w.active, w.pos, w.broken = f, pos, false
-	w.reserved = 0
+	w.reserved, w.blank = 0, 0
 	w.e.flow.addUnsealed(pos)
 	w.e.sync.addFile(f)
 	w.at.Store(uint64(at(f.id, pos)))

@@ -31,6 +31,7 @@ type writer struct {
 	active   *file
 	pos      int64
 	reserved int64
+	blank    int64 // up to where the active file has been written, with zeros from pos on; below pos if there are none
 	sequence uint64
 	lastFile atomic.Uint64 // highest file number ever used
 	// broken: a write failed for want of space, so what is behind pos in the active file is unknown, and the next frame
@@ -52,6 +53,8 @@ type writer struct {
 	notify    []func()
 	// What the round has written asks for: a sync, of how many bytes, and a sync that may wait a little (0: none).
 	wantSync   bool
+	small      bool // the last records that somebody awaits a sync of were few, and none came since that nobody does
+	loosened   bool // the round has some of the latter
 	unsynced   int64
 	syncWithin time.Duration
 	loose      int64 // bytes since the last sync was asked for
@@ -281,6 +284,7 @@ func (w *writer) writeFrames(items []item, plans []plan) error {
 	if pad > 0 {
 		w.vectors = append(w.vectors, padding[:pad])
 	}
+	blank := w.writeAhead(pos)
 	n, err := w.active.handle.WriteVAt(w.vectors, w.pos)
 	clear(w.vectors)
 	w.e.counts.writes.Add(1)
@@ -292,8 +296,34 @@ func (w *writer) writeFrames(items []item, plans []plan) error {
 	w.e.flow.addUnsealed(pos - w.pos)
 	w.toCheck += pos - w.pos
 	w.loose += pos - w.pos
-	w.pos = pos
+	w.pos, w.blank = pos, blank
 	return nil
+}
+
+const (
+	// aheadBytes is how much is written ahead at once: of many small writes one pays for it.
+	aheadBytes = 512 << 10
+	// aheadMost is the largest write that has it. In larger ones the bytes count, not the sync.
+	aheadMost = 256 << 10
+)
+
+var zeros [64 << 10]byte
+
+// writeAhead lets zeros follow what is about to be written up to end, where somebody waits for the sync of each small write. The next
+// writes then go into blocks that are there: a sync that has new blocks, or a new size, to note waits for the file system's journal
+// too, and takes twice as long. It returns up to where the file is written then. Recovery finds no frame in zeros, as behind any
+// end.
+func (w *writer) writeAhead(end int64) int64 {
+	upTo := min(end+aheadBytes, w.reserved, w.e.opts.FileBytes)
+	if !w.small || end <= w.blank || end-w.pos > aheadMost || upTo <= end {
+		return w.blank
+	}
+	for at := end; at < upTo; {
+		n := min(upTo-at, int64(len(zeros)))
+		w.vectors = append(w.vectors, zeros[:n])
+		at += n
+	}
+	return upTo
 }
 
 var padding [frameAlign]byte
@@ -383,6 +413,9 @@ func (w *writer) publishData(p *plan) {
 		w.unsynced += int64(p.header.length)
 	case FlushInterval:
 		w.wantWithin(interval)
+		w.loosened = true
+	default:
+		w.loosened = true
 	}
 	if listener != nil && l.notifyRound != w.round {
 		l.notifyRound = w.round
@@ -417,6 +450,12 @@ func (w *writer) publishControl(l *Log) {
 
 // afterRound asks for the sync that the round's logs need, and looks at the disk now and then.
 func (w *writer) afterRound() {
+	if w.unsynced > 0 {
+		w.small = w.unsynced <= aheadMost
+	} else if w.loosened {
+		w.small = false
+	}
+	w.loosened = false
 	if w.wantSync || w.loose >= writeBackBytes {
 		w.wantSync, w.loose = false, 0
 		w.e.sync.request(position(w.at.Load()), w.unsynced)
