@@ -11,17 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxVectors is IOV_MAX of Linux.
-const maxVectors = 1024
+const (
+	// maxVectors is IOV_MAX of Linux.
+	maxVectors = 1024
+	// maxPiece is how much goes with one system call where it can be parted: the page cache takes memory in blocks as large as
+	// the write, and large ones are often such that a virtual machine's host must find anew, which costs three times the write.
+	maxPiece = 64 << 10
+)
 
 func writeVAt(f *os.File, bufs [][]byte, off int64) (n int, err error) {
 	fd := int(f.Fd())
 	for len(bufs) > 0 {
-		part := bufs[:min(len(bufs), maxVectors)]
-		want := 0
-		for _, b := range part {
-			want += len(b)
-		}
+		part, want := piece(bufs)
 		m, err := pwritev(fd, part, off+int64(n))
 		n += m
 		if err != nil {
@@ -38,6 +39,18 @@ func writeVAt(f *os.File, bufs [][]byte, off int64) (n int, err error) {
 		bufs = skip(bufs, m)
 	}
 	return n, nil
+}
+
+// piece is what of bufs is written first, whole buffers, and how many bytes it has.
+func piece(bufs [][]byte) (part [][]byte, bytes int) {
+	part = bufs[:min(len(bufs), maxVectors)]
+	for i, b := range part {
+		if i > 0 && bytes+len(b) > maxPiece {
+			return part[:i], bytes
+		}
+		bytes += len(b)
+	}
+	return part, bytes
 }
 
 func pwritev(fd int, bufs [][]byte, off int64) (int, error) {
