@@ -144,9 +144,8 @@ func (d *WALDump) read(s *scanner, off int64, most int) error {
 
 // empty says whether nothing was ever written from off on.
 func (s *scanner) empty(off int64) (bool, error) {
-	zeros := make([]byte, scanWindow)
 	for off < s.size {
-		b, err := s.bytes(off, int(min(scanWindow, s.size-off)))
+		b, err := s.bytes(off, int(min(int64(len(zeros)), s.size-off)))
 		if err != nil || !bytes.Equal(b, zeros[:len(b)]) {
 			return false, err
 		}

@@ -197,7 +197,7 @@ func (w *sortedWriter) closeFrame() error {
 	}
 	binary.BigEndian.PutUint32(w.raw[crcOffset:], sum)
 	w.buf = append(w.buf, w.raw...)
-	w.buf = append(w.buf, padding[:alignUp(int64(len(w.buf)))-int64(len(w.buf))]...)
+	w.buf = append(w.buf, zeros[:alignUp(int64(len(w.buf)))-int64(len(w.buf))]...)
 	*h, w.raw = frameHeader{}, w.raw[:0]
 	if len(w.buf) < sortedWriteBytes {
 		return nil

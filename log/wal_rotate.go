@@ -100,7 +100,7 @@ func (w *writer) begin(f *file, h env.File, end *walEnd, sorted []fileEnd) (int6
 	if _, err := preallocate(h, 0, pos, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
 		return 0, err
 	}
-	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, padding[:pad]}, 0); err != nil {
+	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, zeros[:pad]}, 0); err != nil {
 		return 0, err
 	}
 	w.sequence++

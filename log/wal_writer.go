@@ -282,7 +282,7 @@ func (w *writer) writeFrames(items []item, plans []plan) error {
 		pos = end + int64(pad)
 	}
 	if pad > 0 {
-		w.vectors = append(w.vectors, padding[:pad])
+		w.vectors = append(w.vectors, zeros[:pad])
 	}
 	blank := w.writeAhead(pos)
 	n, err := w.active.handle.WriteVAt(w.vectors, w.pos)
@@ -307,6 +307,7 @@ const (
 	aheadMost = 256 << 10
 )
 
+// zeros are what is written ahead, and between frames.
 var zeros [64 << 10]byte
 
 // writeAhead lets zeros follow what is about to be written up to end, where somebody waits for the sync of each small write. The next
@@ -325,8 +326,6 @@ func (w *writer) writeAhead(end int64) int64 {
 	}
 	return upTo
 }
-
-var padding [frameAlign]byte
 
 func (w *writer) sum(items []item, p *plan, raw []byte) uint32 {
 	sum := frameSum(w.active.salt, raw)
@@ -413,10 +412,8 @@ func (w *writer) publishData(p *plan) {
 		w.unsynced += int64(p.header.length)
 	case FlushInterval:
 		w.wantWithin(interval)
-		w.loosened = true
-	default:
-		w.loosened = true
 	}
+	w.loosened = w.loosened || policy != FlushAlways
 	if listener != nil && l.notifyRound != w.round {
 		l.notifyRound = w.round
 		w.notify = append(w.notify, listener)

@@ -1,6 +1,9 @@
 package env
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Pieces are whole buffers, at most 64 KiB where there is more than one, and nothing is left out.
 func TestPiecesOfAWriteAreBounded(t *testing.T) {
@@ -16,13 +19,7 @@ func TestPiecesOfAWriteAreBounded(t *testing.T) {
 		}
 		got, bufs = append(got, n), bufs[len(part):]
 	}
-	if want := []int{maxPiece, 1, maxPiece, 200 << 10, 5}; len(got) != len(want) {
+	if want := []int{maxPiece, 1, maxPiece, 200 << 10, 5}; !slices.Equal(got, want) {
 		t.Errorf("pieces of %v bytes, want %v", got, want)
-	} else {
-		for i := range want {
-			if got[i] != want[i] {
-				t.Errorf("pieces of %v bytes, want %v", got, want)
-			}
-		}
 	}
 }
