@@ -140,9 +140,11 @@ func (l *e2eLoad) halt() { l.stopOnce.Do(func() { close(l.stop) }) }
 // produce sends record i when it is due, start + i/rate, or at once if that has passed.
 func (l *e2eLoad) produce() {
 	filler := encodeRecords(1, l.o.RecordSize)
+	interval := float64(time.Second) / l.o.Rate
+	pace := newPacer(l.start, time.Duration(interval), l.stop)
 	for i := int64(0); ; i++ {
-		due := time.Duration(float64(i) * float64(time.Second) / l.o.Rate)
-		if !pauseUntil(l.start, due, l.stop) {
+		due := time.Duration(float64(i) * interval)
+		if !pace.until(due) {
 			return
 		}
 		l.send(due, filler)

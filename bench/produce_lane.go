@@ -105,7 +105,7 @@ func (l *produceLane) room() int {
 // waitDue waits until the next request is due and says how many are.
 func (l *produceLane) waitDue() int {
 	next := l.dueTime(l.sent.Load())
-	if !pauseUntil(l.load.start, next, l.load.stop) {
+	if !newPacer(l.load.start, l.interval, l.load.stop).until(next) {
 		return 0
 	}
 	return 1 + int((time.Since(l.load.start)-next)/l.interval)

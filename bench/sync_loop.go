@@ -59,12 +59,13 @@ func SyncLoop(ctx context.Context, o SyncLoopOptions) (r *SyncLoopResult, err er
 	r = &SyncLoopResult{Kind: "sync-loop", Dir: filepath.Dir(f.Name()), Size: o.Size, Preallocate: o.Preallocate}
 	h := newHistogram(1)
 	buf, at, begun := make([]byte, o.Size), int64(0), time.Now()
+	pace := newPacer(begun, o.interval(), ctx.Done())
 	for ctx.Err() == nil && time.Since(begun) < o.Duration && (o.Count <= 0 || r.Writes < o.Count) {
 		if at+int64(o.Size) > maxSyncFile {
 			at = 0
 		}
 		buf[0]++
-		from := o.due(begun, r.Writes)
+		from := o.due(pace, r.Writes)
 		if _, err := f.WriteAt(buf, at); err != nil {
 			return nil, err
 		}
@@ -81,12 +82,20 @@ func SyncLoop(ctx context.Context, o SyncLoopOptions) (r *SyncLoopResult, err er
 	return r, nil
 }
 
+// interval is the time between two writes that are due; 0: one after the other.
+func (o *SyncLoopOptions) interval() time.Duration {
+	if o.Rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / o.Rate)
+}
+
 // due waits until write i may begin and returns since when it counts.
-func (o *SyncLoopOptions) due(begun time.Time, i int64) time.Time {
+func (o *SyncLoopOptions) due(pace pacer, i int64) time.Time {
 	if o.Rate <= 0 {
 		return time.Now()
 	}
-	at := begun.Add(time.Duration(float64(i) * float64(time.Second) / o.Rate))
-	time.Sleep(time.Until(at))
-	return at
+	due := time.Duration(float64(i) * float64(time.Second) / o.Rate)
+	pace.until(due)
+	return pace.start.Add(due)
 }
