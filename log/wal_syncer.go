@@ -27,8 +27,9 @@ type syncer struct {
 	waiting  int    // in wait: what goes on only then, as sealing does, is not to wait for appends that may come
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
-	// What gather needs to know of the last sync: how many such bytes it has made durable, and how long it took.
-	lastBytes int64
+	// What gather needs to know of the last two syncs: how many such bytes each has made durable, the last one first, and how long
+	// that took.
+	lastBytes [2]int64
 	lastTook  time.Duration
 	timer     env.Timer
 	due       time.Time
@@ -172,7 +173,7 @@ func (s *syncer) run() {
 			s.e.fail(err)
 			continue
 		}
-		s.lastBytes = bytes
+		s.lastBytes = [2]int64{bytes, s.lastBytes[0]}
 		s.publish(logs, target, bytes)
 	}
 }
@@ -180,15 +181,18 @@ func (s *syncer) run() {
 const (
 	// gatherBytes is what the last sync must have made durable for the next to wait for company.
 	gatherBytes = 4 << 10
+	leastGather = 100 * time.Microsecond
 	mostGather  = time.Millisecond
-	gatherShare = 3
 )
 
-// gather waits, for a fraction of what a sync takes, until those that the last sync has answered have written again: a sync that
-// begins with the first of them makes all others wait for another one. The lock is held.
+// gather waits, for as long as a sync takes, until half of those that the last two syncs have answered have written again. A sync
+// that begins with the first of them makes all others wait for another one, and costs as much as one for all; one that waits for
+// all leaves the disk idle while they write, and the processors while they wait for it. So those who wait together part into halves,
+// of which one writes while the other is synced. The lock is held.
 func (s *syncer) gather() {
-	wait := min(s.lastTook/gatherShare, mostGather)
-	if s.unsynced == 0 || s.lastBytes < gatherBytes || s.unsynced >= s.lastBytes || wait < mostGather/10 {
+	wait := min(s.lastTook, mostGather)
+	enough := (s.lastBytes[0] + s.lastBytes[1]) / 2
+	if s.unsynced == 0 || s.lastBytes[0] < gatherBytes || s.unsynced >= enough || wait < leastGather {
 		return
 	}
 	over := false
@@ -198,8 +202,8 @@ func (s *syncer) gather() {
 		over = true
 		s.cond.Signal()
 	})
-	for !over && s.unsynced < s.lastBytes && s.waiting == 0 && !s.closed && s.e.Failed() == nil {
-		s.cond.Wait()
+	for !over && s.unsynced < enough && s.waiting == 0 && !s.closed && s.e.Failed() == nil {
+		s.cond.Wait() // each append ends it: processors that stay awake for a look are worth more than the look costs
 	}
 	timer.Stop()
 }
