@@ -182,7 +182,9 @@ func (r *crashRound) run() crashCounts {
 	running.Wait()
 	stop()
 	r.w.fault.Set(env.FaultHooks{})
+	r.mu.Lock() // the index may still be compacting, behind a hook that it has seen
 	counts := crashCounts{points: len(r.taken), passed: r.passed, compacted: r.e.Stats().Compacted}
+	r.mu.Unlock()
 	for _, g := range r.logs {
 		counts.operations += len(g.states) - 1
 	}
@@ -429,7 +431,12 @@ func (r *crashRound) append(g *crashLog, rng *rand.Rand, inFlight *sync.WaitGrou
 		}
 		r.ended(g, state)
 	}
-	if got, err := g.log().Append(a); err != nil || got.First != b.BaseOffset() {
+	a.Hold = rng.IntN(2) == 0
+	got, err := g.log().Append(a)
+	if a.Hold && err == nil {
+		writeOrLeave(g.log(), rng)
+	}
+	if err != nil || got.First != b.BaseOffset() {
 		r.t.Errorf("seed %d, log %s: append at %d: %+v, %v", r.seed, g.id, b.BaseOffset(), got, err)
 		if err != nil {
 			inFlight.Done()

@@ -1,13 +1,18 @@
 package log
 
 import (
+	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"github.com/streambus/streambus/internal/env"
 )
 
-// appendHeld appends as one who writes himself, and gives what Done will be called with.
-func appendHeld(t *testing.T, l *Log, s spec) <-chan error {
+// hold appends, and gives what Done will be called with. then is what the appender does when it has let go of its locks.
+func hold(t *testing.T, l *Log, s spec, then func(*Log, Publisher)) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	if _, err := l.Append(Append{Data: s.batch(t), Hold: true, Done: func(err error) { done <- err }}); err != nil {
@@ -15,8 +20,20 @@ func appendHeld(t *testing.T, l *Log, s spec) <-chan error {
 		close(done)
 		return done
 	}
-	l.WriteHeld(nil)
+	then(l, nil)
 	return done
+}
+
+// appendHeld appends as one who writes himself.
+func appendHeld(t *testing.T, l *Log, s spec) <-chan error {
+	t.Helper()
+	return hold(t, l, s, (*Log).WriteHeld)
+}
+
+// leave appends what is left to the syncer if that is busy.
+func leave(t *testing.T, l *Log, s spec) <-chan error {
+	t.Helper()
+	return hold(t, l, s, (*Log).LeaveHeld)
 }
 
 func TestWhatIsHeldIsWrittenByWhoAppendedIt(t *testing.T) {
@@ -60,6 +77,124 @@ func TestWhatIsHeldWhileSomebodyWritesIsWrittenNext(t *testing.T) {
 	}
 }
 
+// writeOrLeave does either with what an append has held.
+func writeOrLeave(l *Log, rng *rand.Rand) {
+	if rng.IntN(2) == 0 {
+		l.WriteHeld(nil)
+	} else {
+		l.LeaveHeld(nil)
+	}
+}
+
+// syncGate holds syncs back.
+func (w *world) syncGate(err error) *gate {
+	g := &gate{make(chan struct{}, 1000), make(chan struct{})}
+	w.fault.Change(func(h *env.FaultHooks) {
+		h.SyncData = func(string) error {
+			g.at <- struct{}{}
+			<-g.pass
+			return err
+		}
+	})
+	return g
+}
+
+func TestWhatIsLeftDuringASyncIsWrittenAtOnceBeforeTheNext(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
+	l, other := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
+	flush(t, e)
+	eventually(t, "rest", func() bool { return !e.syncs() })
+	g := w.syncGate(nil)
+	if err := <-leave(t, l, spec{}); err != nil || l.Ends().Written != 1 { // nobody syncs: it is written here
+		t.Fatalf("%v, written up to %d", err, l.Ends().Written)
+	}
+	<-g.at
+	var left []<-chan error
+	for i := range 10 {
+		left = append(left, leave(t, []*Log{l, other}[i%2], spec{}))
+	}
+	writes := e.Stats().Writes
+	if n := l.Ends().Written + other.Ends().Written; n != 1 {
+		t.Fatalf("%d batches are written while a sync is under way", n)
+	}
+	close(g.pass)
+	for _, done := range left {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.Stats().Writes - writes; n > 2 { // one, and the mark behind a sync
+		t.Errorf("%d writes for what was left", n)
+	}
+	eventually(t, "flush", func() bool { return l.Ends().Flushed == 6 && other.Ends().Flushed == 5 })
+}
+
+func TestMoreThanALittleIsNotLeft(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
+	l := mustLog(t, e, topic(1, 0))
+	flush(t, e)
+	eventually(t, "rest", func() bool { return !e.syncs() })
+	g := w.syncGate(nil)
+	mustAppend(t, l, spec{})
+	<-g.at
+	var left []<-chan error
+	for range 3 {
+		left = append(left, leave(t, l, spec{size: MaxHeld / 3}))
+	}
+	for _, done := range left {
+		if err := <-done; err != nil { // the sync still goes on
+			t.Fatal(err)
+		}
+	}
+	close(g.pass)
+}
+
+func TestWhatIsLeftIsRefusedWhenTheSyncFails(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
+	l := mustLog(t, e, topic(1, 0))
+	flush(t, e)
+	eventually(t, "rest", func() bool { return !e.syncs() })
+	g := w.syncGate(syscall.EIO)
+	mustAppend(t, l, spec{})
+	<-g.at
+	done := leave(t, l, spec{})
+	close(g.pass)
+	if err := <-done; !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsLeftIsWrittenByAnEngineThatCloses(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
+	l := mustLog(t, e, topic(1, 0))
+	flush(t, e)
+	eventually(t, "rest", func() bool { return !e.syncs() })
+	g := w.syncGate(nil)
+	mustAppend(t, l, spec{})
+	<-g.at
+	done := leave(t, l, spec{})
+	closed := make(chan error, 1)
+	go func() { closed <- e.Close() }()
+	if err := <-done; err != nil { // the writer does it
+		t.Fatal(err)
+	}
+	close(g.pass)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// syncs says whether the syncer has something to do.
+func (e *Engine) syncs() bool {
+	e.sync.mu.Lock()
+	defer e.sync.mu.Unlock()
+	return e.sync.busy || e.sync.want > e.sync.position()
+}
+
 func TestHeldAndOtherAppendsMix(t *testing.T) {
 	w := newWorld(t)
 	e := w.open(func(o *Options) { o.FileBytes = 64 << 10 })
@@ -75,7 +210,11 @@ func TestHeldAndOtherAppendsMix(t *testing.T) {
 					written.Add(1)
 					continue
 				}
-				if err := <-appendHeld(t, l, spec{size: 10 * n}); err != nil {
+				how := appendHeld
+				if n%2 == 0 {
+					how = leave
+				}
+				if err := <-how(t, l, spec{size: 10 * n}); err != nil {
 					t.Error(err)
 				}
 				written.Add(1)

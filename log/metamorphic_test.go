@@ -263,8 +263,12 @@ func (s *simulation) append() {
 	}
 	done := make(chan error, 1)
 	a.Done = func(err error) { done <- err }
+	a.Hold = s.rng.IntN(2) == 0
 	r, err := l.Append(a)
 	if err == nil {
+		if a.Hold {
+			writeOrLeave(l, s.rng)
+		}
 		err = <-done
 	}
 	s.note("append %s %d-%d %d bytes: %v", id, r.First, r.Last, len(b), err)

@@ -160,8 +160,8 @@ type Append struct {
 	// Follower takes offsets and epochs from the data.
 	Follower bool
 	Origin   Origin
-	// Hold does not wake the writer: the caller calls Log.WriteHeld at once when it has let go of its locks. Until then it
-	// must not wait for anything that may wait for the log to be written.
+	// Hold does not wake the writer: the caller calls Log.WriteHeld or Log.LeaveHeld at once when it has let go of its locks. Until
+	// then it must not wait for anything that may wait for the log to be written.
 	Hold bool
 	// Done is called once, without locks of the log, by who writes (the writer's goroutine, or any in WriteHeld), when the
 	// bytes are released: written (nil) or failed. It must not block. It is not called when Append returns an error or a

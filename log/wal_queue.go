@@ -32,6 +32,7 @@ type queue struct {
 	reject error // set while a failed write is undone, and for good when the engine is closed or failed
 	closed bool
 	busy   bool // somebody writes what was taken
+	held   int  // bytes of items that were pushed as such; what has been taken since counts no longer
 }
 
 func newQueue() *queue {
@@ -43,7 +44,7 @@ func newQueue() *queue {
 // push adds an item, or says why nothing can be added now. The caller holds its log's lock.
 func (q *queue) push(it item) error { return q.pushAll([]item{it}, false) }
 
-// pushAll adds items side by side, or none. held: the caller sees to it that they are taken (tryTake).
+// pushAll adds items side by side, or none. held: the caller sees to it that they are taken.
 func (q *queue) pushAll(items []item, held bool) error {
 	q.mu.Lock()
 	if q.reject != nil {
@@ -52,6 +53,9 @@ func (q *queue) pushAll(items []item, held bool) error {
 		return err
 	}
 	q.items = append(q.items, items...)
+	if held {
+		q.held += bytesOf(items)
+	}
 	wake := !q.busy && !held
 	q.mu.Unlock()
 	if wake {
@@ -82,21 +86,31 @@ func (q *queue) tryTake(most int) []item {
 	if q.busy || len(q.items) == 0 {
 		return nil
 	}
-	bytes := 0
-	for i := range q.items {
-		bytes += len(q.items[i].data)
-	}
-	if bytes > most {
+	if bytesOf(q.items) > most {
 		q.wake.Signal()
 		return nil
 	}
 	return q.swap()
 }
 
+func bytesOf(items []item) (n int) {
+	for i := range items {
+		n += len(items[i].data)
+	}
+	return n
+}
+
+// heldBytes is how much waits that was pushed as held.
+func (q *queue) heldBytes() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held
+}
+
 func (q *queue) swap() []item {
 	taken := q.items
 	q.items, q.spare = trim(q.spare), nil
-	q.busy = true
+	q.busy, q.held = true, 0
 	return taken
 }
 
@@ -127,6 +141,9 @@ func (q *queue) refuse(err error) []item {
 	q.items = q.items[:0]
 	return taken
 }
+
+// wakeWriter has the writer's goroutine look at what waits.
+func (q *queue) wakeWriter() { q.wake.Signal() }
 
 func (q *queue) empty() bool {
 	q.mu.Lock()

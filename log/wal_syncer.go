@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -24,6 +25,8 @@ type syncer struct {
 	synced   atomic.Uint64
 	files    []*file // not wholly synced, in order; each with a reference
 	logs     []dirtyLog
+	busy     bool   // it is not waiting for work
+	left     bool   // held appends have been left to it (takesHeld)
 	waiting  int    // in wait: what goes on only then, as sealing does, is not to wait for appends that may come
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
@@ -154,15 +157,28 @@ func (s *syncer) close() {
 func (s *syncer) run() {
 	for {
 		s.mu.Lock()
-		for s.want <= s.position() && !s.closed && s.e.Failed() == nil {
+		s.busy = false
+		for s.want <= s.position() && !s.left && !s.closed && s.e.Failed() == nil {
 			s.cond.Wait()
 		}
 		if s.e.Failed() != nil || s.closed && s.want <= s.position() {
 			s.done.Broadcast()
 			s.mu.Unlock()
+			s.e.queue.wakeWriter() // it refuses what was left here
 			return
 		}
+		s.busy = true
 		s.gather()
+		if s.left {
+			s.left = false
+			s.mu.Unlock()
+			s.e.write.help(math.MaxInt, nil)
+			s.mu.Lock()
+			if s.want <= s.position() {
+				s.mu.Unlock()
+				continue // somebody else writes it, and will ask for a sync
+			}
+		}
 		logs, files := s.logs, slices.Clone(s.files)
 		s.logs = nil
 		s.round++
@@ -192,7 +208,8 @@ const (
 func (s *syncer) gather() {
 	wait := min(s.lastTook, mostGather)
 	enough := (s.lastBytes[0] + s.lastBytes[1]) / 2
-	if s.unsynced == 0 || s.lastBytes[0] < gatherBytes || s.unsynced >= enough || wait < leastGather {
+	come := func() int64 { return s.unsynced + int64(s.e.queue.heldBytes()) }
+	if n := come(); n == 0 || s.lastBytes[0] < gatherBytes || n >= enough || wait < leastGather {
 		return
 	}
 	over := false
@@ -202,10 +219,23 @@ func (s *syncer) gather() {
 		over = true
 		s.cond.Signal()
 	})
-	for !over && s.unsynced < enough && s.waiting == 0 && !s.closed && s.e.Failed() == nil {
+	for !over && come() < enough && s.waiting == 0 && !s.closed && s.e.Failed() == nil {
 		s.cond.Wait() // each append ends it: processors that stay awake for a look are worth more than the look costs
 	}
 	timer.Stop()
+}
+
+// takesHeld says whether held appends that are in the queue can be left there: if so the syncer sees to it that they are written
+// before its next sync.
+func (s *syncer) takesHeld() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.busy || s.e.queue.heldBytes() > MaxHeld {
+		return false
+	}
+	s.left = true
+	s.cond.Signal()
+	return true
 }
 
 // sync makes the files durable, in the order of the WAL, their directory entries first.

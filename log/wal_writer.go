@@ -25,7 +25,7 @@ const (
 
 // writer writes the WAL: it takes all that waits, makes frames of it, writes them with one vectored write from the request
 // buffers, and publishes them. It has a goroutine, but where little waits and nobody writes, an appender does it itself
-// (Log.WriteHeld), which saves two changes of goroutine. Whoever has the queue's items is the only one to touch the fields.
+// (Log.WriteHeld) or the syncer (Log.LeaveHeld), which saves two changes of goroutine. Whoever has the queue's items is the only one to touch the fields.
 type writer struct {
 	e        *Engine
 	active   *file
@@ -81,7 +81,7 @@ func (w *writer) run() {
 	}
 }
 
-// MaxHeld bounds what an appender writes itself: above it, the write takes longer than waking the writer's goroutine.
+// MaxHeld bounds what an appender or the syncer writes itself: above it, the write takes longer than waking the writer's goroutine.
 const MaxHeld = 32 << 10
 
 // Publisher is told by WriteHeld that what it has written is about to be published: callbacks and listeners follow, and WriteHeld
@@ -90,13 +90,24 @@ type Publisher interface{ Publishing() }
 
 // WriteHeld writes what appends with Hold have left, on the caller's goroutine, unless somebody writes already, who then
 // sees to it. Callbacks and listeners are called from here, so no lock may be held that they take.
-func (l *Log) WriteHeld(p Publisher) {
-	w := &l.e.write
-	if items := l.e.queue.tryTake(MaxHeld); items != nil {
+func (l *Log) WriteHeld(p Publisher) { l.e.write.help(MaxHeld, p) }
+
+// LeaveHeld is WriteHeld for a log whose records nobody is shown, or told of, before they are flushed. While a sync is under way
+// they are left to be written before the next one, with all that comes until then: a write for many of them in place of one each.
+func (l *Log) LeaveHeld(p Publisher) {
+	if !l.e.sync.takesHeld() {
+		l.WriteHeld(p)
+	}
+}
+
+// help writes what waits, on the caller's goroutine. If it is more than most bytes the writer's does it, and if somebody writes
+// already, he does.
+func (w *writer) help(most int, p Publisher) {
+	if items := w.e.queue.tryTake(most); items != nil {
 		w.publisher = p
 		w.writeRound(items)
 		w.publisher = nil
-		l.e.queue.written(items)
+		w.e.queue.written(items)
 	}
 }
 

@@ -23,6 +23,7 @@ type pending struct {
 	logDone  func(error) // p.written, bound once
 
 	held      *log.Log // where its bytes wait to be written by who has appended them
+	late      bool     // they need not be until the log is flushed: nobody asks for them before
 	here      log.Publisher
 	duplicate bool   // of an append that the log has; it takes no bytes and does not call back
 	failures  uint32 // p.failures when it was given to the log

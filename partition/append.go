@@ -123,7 +123,11 @@ func (p *Partition) submit(pd *pending, a log.Append) {
 func (p *Partition) taken(pd *pending, err error) {
 	if held := pd.held; held != nil {
 		pd.held = nil
-		held.WriteHeld(pd.here)
+		if pd.late {
+			held.LeaveHeld(pd.here)
+		} else {
+			held.WriteHeld(pd.here)
+		}
 	}
 	if err != nil {
 		pd.refuse(err)
@@ -144,6 +148,7 @@ func (p *Partition) take(pd *pending, a log.Append) error {
 	p.mu.Lock()
 	gone := p.gone
 	a.Epoch, pd.failures = p.holder.epoch, p.failures
+	pd.late = p.insync == nil && pd.acks != replication.AcksNone && p.leader.Durable()
 	p.mu.Unlock()
 	if gone != nil {
 		return gone

@@ -151,6 +151,9 @@ func (l *Leader) End() kafkaproto.Offset {
 	return kafkaproto.NoOffset
 }
 
+// Durable says that what is not flushed counts for nothing, here or at any follower: `always`.
+func (l *Leader) Durable() bool { return l.rules.Durable }
+
 func (l *Leader) counts(e Ends) kafkaproto.Offset {
 	if l.rules.Durable && !planted.Is(planted.HighFromWritten) {
 		return e.Flushed
