@@ -197,10 +197,10 @@ func (s *syncer) run() {
 const (
 	// gatherBytes is what the last sync must have made durable for the next to wait for company: less is one who is alone.
 	gatherBytes = 4 << 10
-	// gatherMost is where it waits no longer: a sync of so much takes its time for the bytes, whatever comes with it.
-	gatherMost  = 256 << 10
-	leastGather = 100 * time.Microsecond
-	mostGather  = time.Millisecond
+	// gatherMostBytes is where it waits no longer: a sync of so much takes its time for the bytes, whatever comes with it.
+	gatherMostBytes = 256 << 10
+	leastGather     = 100 * time.Microsecond
+	mostGather      = time.Millisecond
 )
 
 // gather waits, for as long as a sync takes, until half of those that the last two syncs have answered have written again. A sync
@@ -211,7 +211,7 @@ func (s *syncer) gather() {
 	wait := min(s.lastTook, mostGather)
 	enough := (s.lastBytes[0] + s.lastBytes[1]) / 2
 	come := func() int64 { return s.unsynced + int64(s.e.queue.heldBytes()) }
-	if n := come(); n == 0 || n >= enough || enough > gatherMost || s.lastBytes[0] < gatherBytes || wait < leastGather {
+	if n := come(); n == 0 || n >= enough || enough > gatherMostBytes || s.lastBytes[0] < gatherBytes || wait < leastGather {
 		return
 	}
 	over := false
