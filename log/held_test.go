@@ -99,17 +99,25 @@ func (w *world) syncGate(err error) *gate {
 	return g
 }
 
-func TestWhatIsLeftDuringASyncIsWrittenAtOnceBeforeTheNext(t *testing.T) {
+// inASync gives an engine of two logs, and the first of them, with a sync under way, which ends in err when the gate is opened.
+func inASync(t *testing.T, err error) (*Engine, *Log, *gate) {
+	t.Helper()
 	w := newWorld(t)
 	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
-	l, other := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
+	l, _ := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
 	flush(t, e)
 	eventually(t, "rest", func() bool { return !e.syncs() })
-	g := w.syncGate(nil)
-	if err := <-leave(t, l, spec{}); err != nil || l.Ends().Written != 1 { // nobody syncs: it is written here
+	g := w.syncGate(err)
+	if err := <-leave(t, l, spec{}); err != nil || l.Ends().Written != 1 { // nobody syncs yet: it is written here
 		t.Fatalf("%v, written up to %d", err, l.Ends().Written)
 	}
 	<-g.at
+	return e, l, g
+}
+
+func TestWhatIsLeftDuringASyncIsWrittenAtOnceBeforeTheNext(t *testing.T) {
+	e, l, g := inASync(t, nil)
+	other, _ := e.Log(topic(2, 0))
 	var left []<-chan error
 	for i := range 10 {
 		left = append(left, leave(t, []*Log{l, other}[i%2], spec{}))
@@ -131,14 +139,7 @@ func TestWhatIsLeftDuringASyncIsWrittenAtOnceBeforeTheNext(t *testing.T) {
 }
 
 func TestMoreThanALittleIsNotLeft(t *testing.T) {
-	w := newWorld(t)
-	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
-	l := mustLog(t, e, topic(1, 0))
-	flush(t, e)
-	eventually(t, "rest", func() bool { return !e.syncs() })
-	g := w.syncGate(nil)
-	mustAppend(t, l, spec{})
-	<-g.at
+	_, l, g := inASync(t, nil)
 	var left []<-chan error
 	for range 3 {
 		left = append(left, leave(t, l, spec{size: MaxHeld / 3}))
@@ -152,14 +153,7 @@ func TestMoreThanALittleIsNotLeft(t *testing.T) {
 }
 
 func TestWhatIsLeftIsRefusedWhenTheSyncFails(t *testing.T) {
-	w := newWorld(t)
-	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
-	l := mustLog(t, e, topic(1, 0))
-	flush(t, e)
-	eventually(t, "rest", func() bool { return !e.syncs() })
-	g := w.syncGate(syscall.EIO)
-	mustAppend(t, l, spec{})
-	<-g.at
+	_, l, g := inASync(t, syscall.EIO)
 	done := leave(t, l, spec{})
 	close(g.pass)
 	if err := <-done; !errors.Is(err, ErrFailed) {
@@ -168,14 +162,7 @@ func TestWhatIsLeftIsRefusedWhenTheSyncFails(t *testing.T) {
 }
 
 func TestWhatIsLeftIsWrittenByAnEngineThatCloses(t *testing.T) {
-	w := newWorld(t)
-	e := w.open(func(o *Options) { o.FlushPolicy = FlushAlways })
-	l := mustLog(t, e, topic(1, 0))
-	flush(t, e)
-	eventually(t, "rest", func() bool { return !e.syncs() })
-	g := w.syncGate(nil)
-	mustAppend(t, l, spec{})
-	<-g.at
+	e, l, g := inASync(t, nil)
 	done := leave(t, l, spec{})
 	closed := make(chan error, 1)
 	go func() { closed <- e.Close() }()

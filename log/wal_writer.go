@@ -25,7 +25,8 @@ const (
 
 // writer writes the WAL: it takes all that waits, makes frames of it, writes them with one vectored write from the request
 // buffers, and publishes them. It has a goroutine, but where little waits and nobody writes, an appender does it itself
-// (Log.WriteHeld) or the syncer (Log.LeaveHeld), which saves two changes of goroutine. Whoever has the queue's items is the only one to touch the fields.
+// (Log.WriteHeld), or the syncer (Log.LeaveHeld), which saves two changes of goroutine. Whoever has the queue's items is the only
+// one to touch the fields.
 type writer struct {
 	e        *Engine
 	active   *file
@@ -81,7 +82,7 @@ func (w *writer) run() {
 	}
 }
 
-// MaxHeld bounds what an appender or the syncer writes itself: above it, the write takes longer than waking the writer's goroutine.
+// MaxHeld bounds what an appender writes itself: above it, the write takes longer than waking the writer's goroutine.
 const MaxHeld = 32 << 10
 
 // Publisher is told by WriteHeld that what it has written is about to be published: callbacks and listeners follow, and WriteHeld
