@@ -163,9 +163,9 @@ type Append struct {
 	// Hold does not wake the writer: the caller calls Log.WriteHeld or Log.LeaveHeld at once when it has let go of its locks. Until
 	// then it must not wait for anything that may wait for the log to be written.
 	Hold bool
-	// Done is called once, without locks of the log, by who writes (the writer's goroutine, or any in WriteHeld), when the
-	// bytes are released: written (nil) or failed. It must not block. It is not called when Append returns an error or a
-	// duplicate. May be nil.
+	// Done is called once, without locks of the log, by who writes (the writer's goroutine, the syncer's, or any in WriteHeld),
+	// when the bytes are released: written (nil) or failed. It must not block, and so waits for no sync. It is not called when
+	// Append returns an error or a duplicate. May be nil.
 	Done func(error)
 }
 

@@ -138,7 +138,7 @@ func (q *queue) refuse(err error) []item {
 	q.reject = err
 	taken := append([]item(nil), q.items...)
 	clear(q.items)
-	q.items = q.items[:0]
+	q.items, q.held = q.items[:0], 0
 	return taken
 }
 
