@@ -5,6 +5,7 @@ package env
 import (
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -18,6 +19,8 @@ func preallocate(*os.File, int64, int64) error { return nil }
 func openDisk(name string) (File, error) { return openOS(name, os.O_RDONLY) }
 
 func dropCache(*os.File) error { return nil }
+
+func unpaced(string, string, syscall.RawConn) error { return nil }
 
 func diskUsage(dir string) (free, total uint64, err error) {
 	u, err := vfs.Default.GetDiskUsage(dir)

@@ -1,6 +1,7 @@
 package env
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"net"
@@ -48,9 +49,11 @@ func (systemRand) Read(p []byte) { _, _ = rand.Read(p) }
 type systemNet struct{}
 
 func (systemNet) Listen(network, address string) (net.Listener, error) {
-	return net.Listen(network, address)
+	c := net.ListenConfig{Control: unpaced}
+	return c.Listen(context.Background(), network, address)
 }
 
 func (systemNet) Dial(network, address string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout(network, address, timeout)
+	d := net.Dialer{Timeout: timeout, Control: unpaced}
+	return d.Dial(network, address)
 }
