@@ -27,6 +27,7 @@ type syncer struct {
 	logs     []dirtyLog
 	busy     bool   // it is not waiting for work
 	left     bool   // held appends have been left to it (takesHeld)
+	begin    bool   // writing back is to begin
 	waiting  int    // in wait: what goes on only then, as sealing does, is not to wait for appends that may come
 	round    uint64 // of logs
 	unsynced int64  // bytes of logs under FlushAlways
@@ -86,6 +87,14 @@ func (s *syncer) ask(p position, bytes int64) {
 	s.unsynced += bytes
 	s.e.flow.setUnsynced(s.unsynced)
 	s.want = max(s.want, p)
+	s.cond.Signal()
+}
+
+// writeBack asks that what is written begins to go to the disk, though nobody waits for it.
+func (s *syncer) writeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begin = true
 	s.cond.Signal()
 }
 
@@ -158,7 +167,7 @@ func (s *syncer) run() {
 	for {
 		s.mu.Lock()
 		s.busy = false
-		for s.want <= s.position() && !s.left && !s.closed && s.e.Failed() == nil {
+		for s.want <= s.position() && !s.left && !s.begin && !s.closed && s.e.Failed() == nil {
 			s.cond.Wait()
 		}
 		if s.e.Failed() != nil || s.closed && s.want <= s.position() {
@@ -168,6 +177,16 @@ func (s *syncer) run() {
 			return
 		}
 		s.busy = true
+		begin := s.begin
+		s.begin = false
+		if begin && s.want <= s.position() && !s.left {
+			files := slices.Clone(s.files)
+			s.mu.Unlock()
+			for _, f := range files {
+				_ = f.handle.WriteBack() // what goes wrong shows at the file's next sync
+			}
+			continue
+		}
 		s.gather()
 		if s.left {
 			s.left = false

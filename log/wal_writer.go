@@ -18,9 +18,9 @@ const (
 	maxReserve   = 32 << 20
 	// diskCheckBytes is how much is written between two looks at the disk's room.
 	diskCheckBytes = 16 << 20
-	// writeBackBytes is how much may be written without a sync that anyone asked for until one is made all the same: pages
-	// that nobody starts to write become so many that the kernel makes the writer wait for them.
-	writeBackBytes = 32 << 20
+	// writeBackBytes is how much may be written without a sync that anyone asked for until the system is told to begin writing
+	// it: pages that nobody starts to write become so many that the kernel makes the writer wait for them.
+	writeBackBytes = 16 << 20
 )
 
 // writer writes the WAL: it takes all that waits, makes frames of it, writes them with one vectored write from the request
@@ -58,7 +58,7 @@ type writer struct {
 	loosened   bool // the round has some of the latter
 	unsynced   int64
 	syncWithin time.Duration
-	loose      int64 // bytes since the last sync was asked for
+	loose      int64 // bytes since the last sync, or writing back, was asked for
 }
 
 // plan is a frame to be: a chain of items.
@@ -465,10 +465,14 @@ func (w *writer) afterRound() {
 		w.small = false
 	}
 	w.loosened = false
-	if w.wantSync || w.loose >= writeBackBytes {
+	switch {
+	case w.wantSync:
 		w.wantSync, w.loose = false, 0
 		w.e.sync.request(position(w.at.Load()), w.unsynced)
 		w.unsynced = 0
+	case w.loose >= writeBackBytes:
+		w.loose = 0
+		w.e.sync.writeBack()
 	}
 	if w.syncWithin > 0 {
 		w.e.sync.within(w.syncWithin)

@@ -110,4 +110,5 @@ func (f *diskFile) Size() (int64, error) {
 
 func (f *diskFile) Fd() (uintptr, bool) { return 0, false }
 func (f *diskFile) DropCache() error    { return nil }
+func (f *diskFile) WriteBack() error    { return nil }
 func (f *diskFile) Close() error        { return nil }

@@ -53,6 +53,9 @@ type File interface {
 	// SyncData makes the bytes written before it began durable, and the length if it changed. It must not be called
 	// again on a file for which it failed: the kernel has marked the pages clean.
 	SyncData() error
+	// WriteBack has the system begin to write what it has not: it waits for none of it and makes nothing durable. Best effort, as
+	// far as the system can; a no-op in memory.
+	WriteBack() error
 	// Preallocate reserves disk space without changing what reads see up to the old length.
 	Preallocate(off, length int64) error
 	Size() (int64, error)

@@ -21,6 +21,8 @@ type FaultFS struct {
 type FaultHooks struct {
 	// SyncData is called before File.SyncData.
 	SyncData func(name string) error
+	// WriteBack is called before File.WriteBack.
+	WriteBack func(name string) error
 	// WriteVAt is called before File.WriteVAt with the number of bytes to write. allow below that number shortens the
 	// write; then err (or io.ErrShortWrite) is returned.
 	WriteVAt func(name string, off int64, length int) (allow int, err error)
@@ -69,6 +71,7 @@ func (f *FaultFS) hook(get func(*FaultHooks) func(string) error, name string) er
 }
 
 func hookSyncData(h *FaultHooks) func(string) error    { return h.SyncData }
+func hookWriteBack(h *FaultHooks) func(string) error   { return h.WriteBack }
 func hookCreate(h *FaultHooks) func(string) error      { return h.Create }
 func hookPreallocate(h *FaultHooks) func(string) error { return h.Preallocate }
 func hookVFSWrite(h *FaultHooks) func(string) error    { return h.VFSWrite }
@@ -208,6 +211,13 @@ func (f *faultFile) SyncData() error {
 		return err
 	}
 	return f.File.SyncData()
+}
+
+func (f *faultFile) WriteBack() error {
+	if err := f.fs.hook(hookWriteBack, f.Name()); err != nil {
+		return err
+	}
+	return f.File.WriteBack()
 }
 
 func (f *faultFile) Preallocate(off, length int64) error {

@@ -189,4 +189,6 @@ func (f *memFile) Fd() (uintptr, bool) { return 0, false }
 
 func (f *memFile) DropCache() error { return nil }
 
+func (f *memFile) WriteBack() error { return nil }
+
 func (f *memFile) Close() error { return f.f.Close() }

@@ -116,6 +116,8 @@ func (f *osFile) Preallocate(off, length int64) error { return preallocate(f.f, 
 
 func (f *osFile) DropCache() error { return dropCache(f.f) }
 
+func (f *osFile) WriteBack() error { return writeBack(f.f) }
+
 func (f *osFile) Size() (int64, error) {
 	info, err := f.f.Stat()
 	if err != nil {

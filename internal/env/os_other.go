@@ -18,6 +18,8 @@ func preallocate(*os.File, int64, int64) error { return nil }
 
 func openDisk(name string) (File, error) { return openOS(name, os.O_RDONLY) }
 
+func writeBack(*os.File) error { return nil }
+
 func dropCache(*os.File) error { return nil }
 
 func unpaced(string, string, syscall.RawConn) error { return nil }
