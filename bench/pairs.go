@@ -32,6 +32,7 @@ type PairsOptions struct {
 	Pairs       int           // rounds of each side; default 4
 	WarmUpPairs int           // rounds of each side that come first and don't count; default 1, negative none
 	Pause       time.Duration // between two rounds, so that one doesn't pay for the other; default 500 ms
+	KeepTopics  bool          // until the last round is over; the page cache fills meanwhile, as on a broker that has run for long
 	Tell        func(PairsProgress)
 }
 
@@ -158,7 +159,7 @@ func (p *pairsRun) round(ctx context.Context, pair int, side string) (r *Result,
 	if r.Errors > 0 {
 		return nil, fmt.Errorf("%d errors, the first: %s", r.Errors, r.FirstError)
 	}
-	if p.o.Workload != "consume" {
+	if p.o.Workload != "consume" && !p.o.KeepTopics {
 		if err := p.clean(); err != nil {
 			return nil, err
 		}

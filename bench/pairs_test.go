@@ -47,6 +47,32 @@ func TestSidesTakeTurnsAndLeaveNoTopic(t *testing.T) {
 	}
 }
 
+func TestTopicsMayBeKeptUntilTheEnd(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	side := Side{Bootstrap: c.ListenAddrs()}
+	for keep, want := range map[bool][]int{false: {0, 0, 0, 0}, true: {1, 2, 3, 4}} {
+		var there []int
+		_, err := Pairs(t.Context(), PairsOptions{
+			A: side, B: side, Workload: "produce", Pairs: 2, WarmUpPairs: -1, Pause: time.Millisecond, KeepTopics: keep,
+			Produce: ProduceOptions{Target: Target{Partitions: 1, ReplicationFactor: 1}, BatchRecords: 10, Acks: -1, Records: 20},
+			Tell:    func(PairsProgress) { there = append(there, len(topics(t, side.Bootstrap))) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(there, want) {
+			t.Errorf("kept %v: after each round there were %v topics, want %v", keep, there, want)
+		}
+		if left := topics(t, side.Bootstrap); len(left) != 0 {
+			t.Errorf("kept %v: left behind: %v", keep, left)
+		}
+	}
+}
+
 func topics(t *testing.T, bootstrap []string) []string {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...))

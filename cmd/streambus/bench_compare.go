@@ -33,7 +33,7 @@ func newBenchCompare(a *app) *cobra.Command {
 		Long: `Runs one workload on A and on B, then on B and on A, and so on: both have their share of whatever else the machine
 does. Prints median and quartiles of each side, and the median of the pairs' ratios with its quartiles and extremes: a
 spread that contains 1 says that there is no difference to be seen. With the process ids of brokers on this machine,
-their CPU time and memory are compared too. Topics are made for each round and removed again.
+their CPU time and memory are compared too. Topics are made for each round and removed after it.
 
 consume reads what produce has written into one topic of each side before the first round; how much that is say
 --records or --fill-duration.`,
@@ -79,6 +79,7 @@ func (o *benchCompare) flags(c *cobra.Command) {
 	f.DurationVar(&o.length, "duration", 5*time.Second, "of each round")
 	f.DurationVar(&o.warmUp, "warm-up", time.Second, "before each round is measured")
 	f.DurationVar(&o.Pause, "pause", 500*time.Millisecond, "between two rounds")
+	f.BoolVar(&o.KeepTopics, "keep-topics", false, "remove the topics of rounds at the end only: the page cache fills, as on a broker that has run for long")
 	f.Int32Var(&o.target.Partitions, "partitions", 4, "partitions of the topics")
 	f.Int16Var(&o.target.ReplicationFactor, "replication-factor", -1, "replicas of the topics; -1: each broker's default")
 	f.StringArrayVar(&o.target.configs, "config", nil, "a property of the topics, key=value; may be repeated")
