@@ -36,7 +36,7 @@ func main() {
 }
 
 func run(listen, dir string, o options) error {
-	l, err := net.Listen("tcp", listen)
+	l, err := env.System().Net.Listen("tcp", listen) // not paced, as StreamBus's connections within a machine
 	if err != nil {
 		return err
 	}

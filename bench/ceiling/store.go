@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/streambus/streambus/internal/env"
@@ -21,8 +23,9 @@ const (
 	// What may be written and not synced: under group commit, and in files that nobody has synced yet otherwise.
 	mostUnsynced = 256 << 20
 	mostUnsealed = 2 << 30
-	// writeBackBytes is after how much a sync begins that nobody waits for, as in StreamBus.
-	writeBackBytes = 32 << 20
+	// writeBackBytes is after how much the system is told to begin to write, where nobody waits for a sync, as in StreamBus. Each
+	// file's worth is then synced.
+	writeBackBytes = 16 << 20
 )
 
 // store writes streams of files, and syncs them.
@@ -38,6 +41,8 @@ type store struct {
 	dirty   map[env.File]struct{}
 	pending int64  // bytes that no sync covers yet
 	loose   int64  // of them, since the last sync began
+	back    int64  // of those, told to be written back
+	begin   bool   // writing back is to begin
 	wanted  bool   // a sync has been asked for
 	begun   uint64 // syncs
 	ended   uint64
@@ -141,8 +146,12 @@ func (s *store) wrote(f env.File, size int64) uint64 {
 	s.dirty[f] = struct{}{}
 	s.pending += size
 	s.loose += size
-	if s.o.groupCommit || s.loose >= writeBackBytes {
+	switch {
+	case s.o.groupCommit || s.loose >= fileBytes:
 		s.wanted = true
+		s.wake.Signal()
+	case s.loose-s.back >= writeBackBytes:
+		s.begin, s.back = true, s.loose
 		s.wake.Signal()
 	}
 	return s.begun + 1
@@ -166,7 +175,7 @@ func (s *store) run() {
 	defer close(s.stopped)
 	for {
 		s.mu.Lock()
-		for !s.wanted && !s.closed {
+		for !s.wanted && !s.begin && !s.closed {
 			s.wake.Wait()
 		}
 		if s.closed {
@@ -174,7 +183,16 @@ func (s *store) run() {
 			s.mu.Unlock()
 			return
 		}
-		s.wanted, s.loose = false, 0
+		s.begin = false
+		if !s.wanted {
+			files := slices.Collect(maps.Keys(s.dirty))
+			s.mu.Unlock()
+			for _, f := range files {
+				_ = f.WriteBack() // what goes wrong shows at its sync
+			}
+			continue
+		}
+		s.wanted, s.loose, s.back = false, 0, 0
 		s.begun++
 		covered, dirty := s.pending, s.dirty
 		s.dirty = map[env.File]struct{}{}
