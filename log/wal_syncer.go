@@ -176,10 +176,8 @@ func (s *syncer) run() {
 			s.e.queue.wakeWriter() // it refuses what was left here
 			return
 		}
-		s.busy = true
-		begin := s.begin
-		s.begin = false
-		if begin && s.want <= s.position() && !s.left {
+		s.busy, s.begin = true, false
+		if s.want <= s.position() && !s.left { // there is no sync to do it
 			files := slices.Clone(s.files)
 			s.mu.Unlock()
 			for _, f := range files {

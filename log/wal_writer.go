@@ -93,8 +93,9 @@ type Publisher interface{ Publishing() }
 // sees to it. Callbacks and listeners are called from here, so no lock may be held that they take.
 func (l *Log) WriteHeld(p Publisher) { l.e.write.help(MaxHeld, p) }
 
-// LeaveHeld is WriteHeld for a log whose records nobody is shown, or told of, before they are flushed. While a sync is under way
-// they are left to be written before the next one, with all that comes until then: a write for many of them in place of one each.
+// LeaveHeld is WriteHeld for a log whose records nobody is shown, or told of, before they are flushed. While a sync, or writing
+// back, is under way they are left to be written before the next sync, with all that comes until then: a write for many of them in
+// place of one each.
 func (l *Log) LeaveHeld(p Publisher) {
 	if !l.e.sync.takesHeld() {
 		l.WriteHeld(p)

@@ -36,7 +36,7 @@ func TestVectoredWritesLandSideBySide(t *testing.T) {
 		if err != nil || n != len(want) {
 			t.Fatalf("%s: wrote %d: %v", name, n, err)
 		}
-		if err := errors.Join(f.SyncData(), f.DropCache(), fs.SyncDir(dir)); err != nil {
+		if err := errors.Join(f.WriteBack(), f.SyncData(), f.DropCache(), fs.SyncDir(dir)); err != nil {
 			t.Fatal(err)
 		}
 		got := make([]byte, len(want))

@@ -10,8 +10,8 @@ import (
 
 // Whatever the machine's default, a connection within it is not paced, at either end; the way out of it is not changed.
 func TestConnectionsOverLoopbackAreNotPaced(t *testing.T) {
+	sys, machine := System().Net, congestionOf(t, plainly(t))
 	for address, local := range map[string]bool{"127.0.0.1:0": true, "localhost:0": true, "[::1]:0": true, "0.0.0.0:0": false} {
-		sys := System().Net
 		l, err := sys.Listen("tcp", address)
 		if err != nil {
 			if address == "[::1]:0" {
@@ -20,8 +20,7 @@ func TestConnectionsOverLoopbackAreNotPaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		dialed, err := sys.Dial("tcp", (&net.TCPAddr{IP: l.Addr().(*net.TCPAddr).IP, Port: port}).String(), time.Second)
+		dialed, err := sys.Dial("tcp", l.Addr().String(), time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +30,6 @@ func TestConnectionsOverLoopbackAreNotPaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer accepted.Close()
-		machine := congestionOf(t, plainly(t))
 		want := machine
 		if local && machine == "bbr" {
 			want = "reno"
