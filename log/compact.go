@@ -456,7 +456,7 @@ func (e *Engine) referenced(files []uint32) map[uint32]bool {
 	}
 	for _, l := range e.all() {
 		l.mu.Lock()
-		for i := 0; i < len(l.entries) && l.entries[i].file <= newest; i++ {
+		for i := 0; i < len(l.entries) && (l.entries[i].file <= newest || i == 0 && l.leftover); i++ {
 			if id := l.entries[i].file; asked[id] {
 				out[id] = true
 			}

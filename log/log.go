@@ -18,6 +18,7 @@ type Log struct {
 	highNoted  bool        // in Engine.high
 	created    bool        // the record of its creation is written
 	deleting   bool        // the record of its deletion is on its way
+	leftover   bool        // the first of entries is what a cut left of an entry of the index, whose file may be newer than the next one's
 	checkpoint uint32      // file with the last checkpoint, or with the creation
 	cutIn      uint32      // file with the last truncation: the index is wrong above l.sealed until that is sealed
 	cfg        *LogConfig  // shared by logs with the same, never changed

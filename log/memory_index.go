@@ -14,22 +14,29 @@ func cut(entries []entry, to offset) []entry {
 	return entries[:n:n]
 }
 
-// dropThrough forgets the entries of files up to and including sealed, and lets go of their memory.
-func dropThrough(entries []entry, sealed uint32) []entry {
-	n := sort.Search(len(entries), func(i int) bool { return entries[i].file > sealed })
-	if n == 0 {
-		return entries
+// inFile are the entries of one file, those of older files that a truncation cut while it was active, and what a cut left of an
+// entry of the index (Log.leftover). The lock is held.
+func (l *Log) inFile(id uint32) []entry {
+	first := 0
+	if l.leftover {
+		first = 1
 	}
-	if n == len(entries) {
-		return nil
-	}
-	return append([]entry(nil), entries[n:]...)
+	rest := l.entries[first:]
+	n := first + sort.Search(len(rest), func(i int) bool { return rest[i].file > id })
+	return l.entries[:n:n]
 }
 
-// inFile are the entries of one file, and those of older files that a truncation cut while it was active.
-func inFile(entries []entry, id uint32) []entry {
-	n := sort.Search(len(entries), func(i int) bool { return entries[i].file > id })
-	return entries[:n:n]
+// dropFirst forgets the first n entries, and lets go of their memory. The lock is held.
+func (l *Log) dropFirst(n int) {
+	if n == 0 {
+		return
+	}
+	l.leftover = false
+	if n == len(l.entries) {
+		l.entries = nil
+		return
+	}
+	l.entries = append([]entry(nil), l.entries[n:]...)
 }
 
 // payloadBytes adds up what entries point to.

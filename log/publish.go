@@ -218,7 +218,7 @@ func (e *Engine) removeLog(l *Log) {
 func (l *Log) applyDelete() {
 	l.dead = fmt.Errorf("%w: it was deleted", ErrClosed)
 	l.wakeDrained()
-	l.entries, l.state = nil, &logState{}
+	l.entries, l.leftover, l.state = nil, false, &logState{}
 	l.changes.deleted = true
 }
 
@@ -246,7 +246,7 @@ func (l *Log) applyStart(to offset) {
 	l.start = to
 	l.changes.started = true
 	n := search(l.entries, to)
-	l.entries = l.entries[n:]
+	l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
 	l.state.table.forgetAborted(to)
 	if l.written < to {
 		l.written, l.next = to, max(l.next, to)
@@ -289,7 +289,8 @@ func (l *Log) restore(cp *checkpoint) error {
 	if cp.meta.start < l.start {
 		// What was replayed was of an earlier log of the same name.
 		l.start, l.changes.started = cp.meta.start, true
-		l.entries = l.entries[search(l.entries, l.start):]
+		n := search(l.entries, l.start)
+		l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
 	}
 	l.applyStart(cp.meta.start)
 	if len(cp.aborted) > 0 {

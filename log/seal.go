@@ -86,7 +86,7 @@ func (s *sealer) capture(l *Log) {
 	if l.dead == nil {
 		m := l.meta()
 		c.meta = m.encode()
-		c.entries = inFile(l.entries, id)
+		c.entries = l.inFile(id)
 		if l.changes.state && l.state != nil {
 			c.state = l.state.encode()
 			c.aborted = l.state.producers().aborted
@@ -332,9 +332,9 @@ func (s *sealer) finish(f *file, infos map[uint32]*fileInfo, unlinked int) {
 func (l *Log) forget(sealed uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(inFile(l.entries, sealed)); n > 0 && l.cutIn <= sealed {
+	if n := len(l.inFile(sealed)); n > 0 && l.cutIn <= sealed {
 		l.sealed = l.entries[n-1].last + 1
-		l.entries = dropThrough(l.entries, sealed)
+		l.dropFirst(n)
 	}
 	if l.state != nil {
 		l.state.table.forgetAborted(l.sealed)

@@ -238,11 +238,13 @@ func (l *Log) applyTruncate(to offset) error {
 		return err
 	}
 	l.entries = cut(l.entries, to)
-	l.sealed = min(l.sealed, to)
 	if left != nil && left.length > 0 {
+		l.leftover = l.leftover || left.base < l.sealed // and so nothing else is left
 		l.entries = append(l.entries, left.entry)
 		l.sealed = min(l.sealed, left.base)
 	}
+	l.sealed = min(l.sealed, to)
+	l.leftover = l.leftover && len(l.entries) > 0
 	l.changes.truncated, l.cutIn = minOffset(l.changes.truncated, to), l.touched
 	l.changes.state = true
 	l.truncations++
