@@ -56,7 +56,7 @@ func (r *round) answered(a fetchAnswer) {
 	}
 	var appends []taken
 	var cuts []cutting
-	alone := len(a.Response.Topics) == 1 && len(a.Response.Topics[0].Partitions) == 1
+	alone := withRecords(a.Response.Topics) == 1
 	for i := range a.Response.Topics {
 		t := &a.Response.Topics[i]
 		for j := range t.Partitions {
@@ -74,7 +74,19 @@ func (r *round) answered(a fetchAnswer) {
 	r.finishCuts(cuts)
 }
 
-// partition begins to do what the answer for a partition asks for. alone: the answer has no other.
+// withRecords counts the partitions of an answer that have records in it.
+func withRecords(topics []kmsg.FetchResponseTopic) (n int) {
+	for i := range topics {
+		for j := range topics[i].Partitions {
+			if len(topics[i].Partitions[j].RecordBatches) > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// partition begins to do what the answer for a partition asks for. alone: no other has records in it.
 func (r *round) partition(f *following, p *kmsg.FetchResponseTopicPartition, alone bool, appends *[]taken, cuts *[]cutting) {
 	now := r.m.now()
 	answer, records := f.answer(p)

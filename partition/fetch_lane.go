@@ -138,22 +138,25 @@ func (r *round) arrived(a fetchAnswer) {
 	r.answers <- a // there is room
 }
 
-// quick tells whether what an answer asks for waits for nothing but a write: it has few records for one partition, whose log needs
-// no cut, and which may be unflushed.
+// quick tells whether what an answer asks for waits for nothing but a write: it has few records, of logs that need no cut and which
+// may be unflushed. Beside them there often is another partition's high watermark.
 func (r *round) quick(a *fetchAnswer) bool {
-	if r.ctx.Err() != nil || a.life != r.life || a.full || a.Err != nil || a.Response.ErrorCode != 0 || len(a.Response.Topics) > 1 {
+	if r.ctx.Err() != nil || a.life != r.life || a.full || a.Err != nil || a.Response.ErrorCode != 0 {
 		return false
 	}
-	if len(a.Response.Topics) == 0 {
-		return true
+	bytes := 0
+	for i := range a.Response.Topics {
+		t := &a.Response.Topics[i]
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			f := r.all[kafkaproto.TopicPartition{Topic: t.TopicID, Partition: kafkaproto.PartitionID(p.Partition)}]
+			if f == nil || p.ErrorCode != 0 || p.DivergingEpoch.Epoch >= 0 || len(p.RecordBatches) > 0 && f.p.topic.Load().rules.Durable {
+				return false
+			}
+			bytes += len(p.RecordBatches)
+		}
 	}
-	t := &a.Response.Topics[0]
-	if len(t.Partitions) != 1 {
-		return false
-	}
-	p := &t.Partitions[0]
-	f := r.all[kafkaproto.TopicPartition{Topic: t.TopicID, Partition: kafkaproto.PartitionID(p.Partition)}]
-	return f != nil && p.ErrorCode == 0 && p.DivergingEpoch.Epoch < 0 && len(p.RecordBatches) <= log.MaxHeld && !f.p.topic.Load().rules.Durable
+	return bytes <= log.MaxHeld
 }
 
 // nextRetry is when something that failed is tried again; zero if nothing is.
