@@ -175,7 +175,9 @@ func cloned(w *world, f func()) (clones []*env.MemFS) {
 	})
 	f()
 	w.fault.Set(env.FaultHooks{})
-	return clones
+	mu.Lock() // a hook that was called before may be at it still
+	defer mu.Unlock()
+	return slices.Clone(clones)
 }
 
 func TestACrashAnywhereInACompactionLosesNothing(t *testing.T) {
