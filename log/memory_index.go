@@ -39,6 +39,12 @@ func (l *Log) dropFirst(n int) {
 	l.entries = append([]entry(nil), l.entries[n:]...)
 }
 
+// dropBelow forgets the entries that end below start. The lock is held.
+func (l *Log) dropBelow(start offset) {
+	n := search(l.entries, start)
+	l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
+}
+
 // payloadBytes adds up what entries point to.
 func payloadBytes(entries []entry) (n int64) {
 	for i := range entries {

@@ -245,8 +245,7 @@ func (l *Log) applyStart(to offset) {
 	}
 	l.start = to
 	l.changes.started = true
-	n := search(l.entries, to)
-	l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
+	l.dropBelow(to)
 	l.state.table.forgetAborted(to)
 	if l.written < to {
 		l.written, l.next = to, max(l.next, to)
@@ -289,8 +288,7 @@ func (l *Log) restore(cp *checkpoint) error {
 	if cp.meta.start < l.start {
 		// What was replayed was of an earlier log of the same name.
 		l.start, l.changes.started = cp.meta.start, true
-		n := search(l.entries, l.start)
-		l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
+		l.dropBelow(l.start)
 	}
 	l.applyStart(cp.meta.start)
 	if len(cp.aborted) > 0 {
