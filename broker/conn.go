@@ -109,7 +109,7 @@ func (c *conn) readEnded(err error) {
 	case closed:
 	case draining:
 		c.awaitWriter()
-		c.close(errServerClosed)
+		c.hangUp()
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
 		c.close(errPeerClosed)
 	default:
@@ -216,7 +216,7 @@ func (c *conn) awaitRoom() bool {
 	}
 	c.mu.Unlock()
 	c.awaitWriter()
-	c.close(errServerClosed)
+	c.hangUp()
 	c.mu.Lock()
 	return false
 }
@@ -251,11 +251,37 @@ func (c *conn) drain() {
 		}
 	}
 	c.changed.Broadcast()
+	c.stopReading() // before the reader can see that it drains, and reads on in hangUp
 	c.mu.Unlock()
 	for _, wake := range wakes {
 		wake()
 	}
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // the reader comes back, and sees that it is to end
+}
+
+// stopReading has the reader come back, and see that it is to end.
+func (c *conn) stopReading() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// hangUpTime is how long a client that drains may take to hang up too. Most do as soon as they see the end of the stream; others look
+// at a connection only when they want something of it.
+const hangUpTime = 200 * time.Millisecond
+
+// hangUp ends a connection that drains, on the reader's goroutine: behind its last answer the client sees the end of the stream.
+// Requests that come meanwhile are read and dropped, because a socket that is closed with something unread in it, or gets more,
+// is reset: clients take that for another kind of failure, and their systems may throw away answers that they have not read.
+func (c *conn) hangUp() {
+	defer c.close(errServerClosed)
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Time{})
+	end := c.s.env.Clock.AfterFunc(hangUpTime, c.stopReading)
+	defer end.Stop()
+	for {
+		if _, err := c.nc.Read(c.in.buf); err != nil {
+			return
+		}
+	}
 }
 
 // close ends the connection now. Answers that were not written are dropped.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -385,6 +386,31 @@ func TestDrainAnswersWhatWasReadAndClosesTheRest(t *testing.T) {
 	answerHeld(r)
 	busy.receive(sent, metadataRequest())
 	busy.mustBeClosed()
+	must(t, <-drained)
+}
+
+// A client whose request comes too late sees the end of the stream behind the answers to the others, not a reset.
+func TestDrainEndsTheStreamThoughMoreRequestsCome(t *testing.T) {
+	row, held := heldRow(true)
+	b := startServer(t, []api{row})
+	c := b.dial()
+	sent := c.send(metadataRequest())
+	r := <-held
+	drained := make(chan error, 1)
+	go func() { drained <- b.server.Drain(context.Background()) }()
+	eventually(t, "it drains", func() bool {
+		r.conn.mu.Lock()
+		defer r.conn.mu.Unlock()
+		return r.conn.draining
+	})
+	c.send(apiVersionsRequest(3))
+	answerHeld(r)
+	c.receive(sent, metadataRequest())
+	c.send(apiVersionsRequest(3))
+	if n, err := io.Copy(io.Discard, c.in); n != 0 || err != nil {
+		t.Errorf("read %d bytes, %v, want the end of the stream", n, err)
+	}
+	c.nc.Close()
 	must(t, <-drained)
 }
 

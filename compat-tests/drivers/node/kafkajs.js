@@ -191,13 +191,13 @@ class Driver extends Base {
       maxInFlightRequests: idempotent ? 1 : undefined,
       createPartitioner: partitioner
     })
-    // connect asks for a producer id, and not again if that connection is closed under it: an application connects once more.
+    // connect asks for a producer id, and not again if that connection ends under it: an application connects once more.
     for (let tries = 1; ; tries++) {
       try {
         await producer.connect()
         break
       } catch (e) {
-        if (e.name !== 'KafkaJSConnectionClosedError' || tries === 3) throw e
+        if (!(e instanceof kafkajs.KafkaJSConnectionError) || tries === 3) throw e
       }
     }
     try {
