@@ -160,8 +160,9 @@ func TestCompactionGivesDeadSpaceBack(t *testing.T) {
 }
 
 // cloned are copies of the disk as a crash would leave it at any write or sync of f.
-func cloned(w *world, f func()) (clones []*env.MemFS) {
+func cloned(w *world, f func()) []*env.MemFS {
 	var mu sync.Mutex
+	var clones []*env.MemFS // no result by name, which the caller would read without the lock
 	rng := rand.New(rand.NewPCG(1, 2))
 	clone := func(string) error {
 		mu.Lock()
@@ -175,7 +176,7 @@ func cloned(w *world, f func()) (clones []*env.MemFS) {
 	})
 	f()
 	w.fault.Set(env.FaultHooks{})
-	mu.Lock() // a hook that was called before may be at it still
+	mu.Lock() // a hook that was called before may come still
 	defer mu.Unlock()
 	return slices.Clone(clones)
 }
