@@ -122,9 +122,9 @@ func (c *compactor) part(l *Log, now time.Time) (*dirtyPart, error) {
 	d.cfg, d.incarnation, d.start = *l.cfg, l.incarnation, l.start
 	usable := l.cfg.Compact && l.dead == nil && !l.deleting && l.created && l.quarantined == 0 && l.damaged == nil
 	high, sealed := l.high, l.sealed
-	if usable && len(l.entries) > 0 {
+	if usable && len(l.unsealed.entries) > 0 {
 		d.waiting = l.rolled(now)
-		d.overdue = d.cfg.MaxCompactionLag > 0 && l.entries[0].maxTime < now.Add(-d.cfg.MaxCompactionLag).UnixMilli()
+		d.overdue = d.cfg.MaxCompactionLag > 0 && l.unsealed.entries[0].maxTime < now.Add(-d.cfg.MaxCompactionLag).UnixMilli()
 	}
 	l.mu.Unlock()
 	if !usable || c.damaged[l.id] {
@@ -158,8 +158,8 @@ func (l *Log) rolled(now time.Time) int64 {
 	if lag := l.cfg.MaxCompactionLag; lag > 0 && (age <= 0 || lag < age) {
 		age = lag
 	}
-	bytes := payloadBytes(l.entries)
-	old := age > 0 && l.entries[0].maxTime <= now.Add(-age).UnixMilli()
+	bytes := payloadBytes(l.unsealed.entries)
+	old := age > 0 && l.unsealed.entries[0].maxTime <= now.Add(-age).UnixMilli()
 	if old || l.cfg.SegmentBytes > 0 && bytes >= l.cfg.SegmentBytes {
 		return bytes
 	}

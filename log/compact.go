@@ -456,9 +456,9 @@ func (e *Engine) referenced(files []uint32) map[uint32]bool {
 	}
 	for _, l := range e.all() {
 		l.mu.Lock()
-		for i := 0; i < len(l.entries) && (l.entries[i].file <= newest || i == 0 && l.leftover); i++ {
-			if id := l.entries[i].file; asked[id] {
-				out[id] = true
+		for _, x := range l.unsealed.upTo(newest) {
+			if asked[x.file] {
+				out[x.file] = true
 			}
 		}
 		l.mu.Unlock()

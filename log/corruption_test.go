@@ -12,7 +12,7 @@ import (
 func (w *world) damagedThird(l *Log) (*world, entry) {
 	w.t.Helper()
 	l.mu.Lock()
-	third := l.entries[2]
+	third := l.unsealed.entries[2]
 	l.mu.Unlock()
 	crashed := w.mem.CrashClone(vfs.CrashCloneCfg{})
 	f, err := crashed.OpenReadWrite(filepath.Join(testDir, walDir, fileName(third.file)))

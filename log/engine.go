@@ -294,7 +294,7 @@ func (e *Engine) Stats() Stats {
 	for _, l := range e.all() {
 		l.mu.Lock()
 		s.Logs++
-		s.MemoryEntries += len(l.entries)
+		s.MemoryEntries += len(l.unsealed.entries)
 		if l.quarantined != 0 {
 			s.Quarantined = append(s.Quarantined, l.id)
 		}

@@ -42,7 +42,7 @@ func (s *timeSearch) begin(l *Log) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	s.from, s.end, s.bound, s.entries = l.start, min(s.upTo, l.written), l.sealed, l.entries
+	s.from, s.end, s.bound, s.entries = l.start, min(s.upTo, l.written), l.sealed, l.unsealed.entries
 	return nil
 }
 

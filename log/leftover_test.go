@@ -25,20 +25,45 @@ func TestWhatACutLeftOfASortedEntryIsForgottenWithTheCut(t *testing.T) {
 		{[]entry{left, next, later}, []entry{left, next}, []entry{later}, 6},
 		{[]entry{left, later}, []entry{left}, []entry{later}, 4},
 	} {
-		l.entries, l.leftover, l.sealed, l.cutIn = c.entries, true, 0, 20
-		if got := l.inFile(20); !slices.Equal(got, c.captured) {
+		l.unsealed, l.sealed, l.cutIn = unsealed{entries: c.entries, leftover: true}, 0, 20
+		if got := l.unsealed.upTo(20); !slices.Equal(got, c.captured) {
 			t.Errorf("of %v: %v", c.entries, got)
 		}
 		l.mu.Unlock()
 		l.forget(19)
-		if !slices.Equal(l.entries, c.entries) || l.sealed != 0 {
-			t.Errorf("%v forgotten before the cut is sealed: %v from %d on", c.entries, l.entries, l.sealed)
+		if !slices.Equal(l.unsealed.entries, c.entries) || l.sealed != 0 {
+			t.Errorf("%v forgotten before the cut is sealed: %v from %d on", c.entries, l.unsealed.entries, l.sealed)
 		}
 		l.forget(20)
 		l.mu.Lock()
-		if !slices.Equal(l.entries, c.kept) || l.sealed != c.sealed || l.leftover {
-			t.Errorf("%v when the cut is sealed: %v from %d on", c.entries, l.entries, l.sealed)
+		if !slices.Equal(l.unsealed.entries, c.kept) || l.sealed != c.sealed || l.unsealed.leftover {
+			t.Errorf("%v when the cut is sealed: %v from %d on", c.entries, l.unsealed.entries, l.sealed)
 		}
 	}
-	l.entries = nil
+	l.unsealed = unsealed{}
+}
+
+// TestACutKnowsWhatIsLeftOfTheIndex: what is left stays what it is when it is cut once more, and goes with a cut below it.
+func TestACutKnowsWhatIsLeftOfTheIndex(t *testing.T) {
+	part := func(last offset) *entry { return &entry{base: 10, last: last, file: 21} }
+	var u unsealed
+	u.add(entry{base: 30, last: 39, file: 20})
+	for _, step := range []struct {
+		to       offset
+		left     *entry
+		ofIndex  bool
+		entries  []entry
+		leftover bool
+	}{
+		{to: 20, left: part(19), ofIndex: true, entries: []entry{*part(19)}, leftover: true},
+		{to: 15, left: part(14), entries: []entry{*part(14)}, leftover: true},
+		{to: 15, entries: []entry{*part(14)}, leftover: true},
+		{to: 10},
+		{to: 5, left: &entry{base: 0, last: 4, file: 20}, entries: []entry{{base: 0, last: 4, file: 20}}},
+	} {
+		u.cut(step.to, step.left, step.ofIndex)
+		if !slices.Equal(u.entries, step.entries) || u.leftover != step.leftover {
+			t.Errorf("cut at %d: %v, leftover %v", step.to, u.entries, u.leftover)
+		}
+	}
 }

@@ -18,7 +18,6 @@ type Log struct {
 	highNoted  bool        // in Engine.high
 	created    bool        // the record of its creation is written
 	deleting   bool        // the record of its deletion is on its way
-	leftover   bool        // the first of entries is what a cut left of an entry of the index, whose file may be newer than the next one's
 	checkpoint uint32      // file with the last checkpoint, or with the creation
 	cutIn      uint32      // file with the last truncation: the index is wrong above l.sealed until that is sealed
 	cfg        *LogConfig  // shared by logs with the same, never changed
@@ -32,8 +31,8 @@ type Log struct {
 	quarantined int64 // ms since 1970, 0: no
 	dead        error // deleted or closed
 
-	entries     []entry // what is not sealed; see memory_index.go
-	sealed      offset  // below it the index is right, from it on entries are
+	unsealed    unsealed
+	sealed      offset // below it the index is right, from it on unsealed is
 	state       *logState
 	pending     epochEntry // assigned, its record not yet written; epoch -1: none
 	truncations uint32
@@ -131,7 +130,7 @@ func (l *Log) NoteHighWatermark(hw kafkaproto.Offset) {
 // Size is how many bytes of batches the log has, whole files' worth at the start.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
-	start, bound, n := l.start, l.sealed, payloadBytes(l.entries)
+	start, bound, n := l.start, l.sealed, payloadBytes(l.unsealed.entries)
 	l.mu.Unlock()
 	err := l.e.index.runs(l.id, start, bound, func(r *run) (bool, error) {
 		n += r.bytes

@@ -2,47 +2,59 @@ package log
 
 import "sort"
 
-// search finds the first entry that holds o or something above it.
-func search(entries []entry, o offset) int {
-	return sort.Search(len(entries), func(i int) bool { return entries[i].last >= o })
+// unsealed are the entries of a log that the index does not have yet, in the order of their offsets and without a gap: what is behind
+// Log.sealed. Readers keep the slice and look at it without the lock, so what is in it never changes. The log's lock guards the rest.
+type unsealed struct {
+	entries []entry // their files' numbers rise, but for that of a leftover
+	// The first is what a cut left of an entry of the index, whose file may be newer than the next one's: sorted files are, where
+	// the index was made anew. It goes with the file that has the cut.
+	leftover bool
 }
 
-// cut returns the entries that end below to. The result does not share room to grow with entries, whose tail others may
-// be reading.
-func cut(entries []entry, to offset) []entry {
-	n := search(entries, to)
-	return entries[:n:n]
-}
+// add appends what was written.
+func (u *unsealed) add(x entry) { u.entries = append(u.entries, x) }
 
-// inFile are the entries of one file, those of older files that a truncation cut while it was active, and what a cut left of an
-// entry of the index (Log.leftover). The lock is held.
-func (l *Log) inFile(id uint32) []entry {
+// upTo are the entries of a file and of older ones, and the leftover: what the index knows when that file is sealed.
+func (u *unsealed) upTo(file uint32) []entry {
 	first := 0
-	if l.leftover {
+	if u.leftover {
 		first = 1
 	}
-	rest := l.entries[first:]
-	n := first + sort.Search(len(rest), func(i int) bool { return rest[i].file > id })
-	return l.entries[:n:n]
+	rest := u.entries[first:]
+	n := first + sort.Search(len(rest), func(i int) bool { return rest[i].file > file })
+	return u.entries[:n:n]
 }
 
-// dropFirst forgets the first n entries, and lets go of their memory. The lock is held.
-func (l *Log) dropFirst(n int) {
+// cut forgets the entries that hold to or something above it, but for what is left of the first; nil: nothing. ofIndex says that it
+// is left of an entry of the index, and so alone. What is added does not go where the others are, because somebody may be reading them.
+func (u *unsealed) cut(to offset, left *entry, ofIndex bool) {
+	n := search(u.entries, to)
+	u.entries = u.entries[:n:n]
+	if left != nil {
+		u.entries = append(u.entries, *left)
+		u.leftover = u.leftover || ofIndex
+	}
+	u.leftover = u.leftover && len(u.entries) > 0
+}
+
+// dropFirst forgets the first n entries, and lets go of their memory.
+func (u *unsealed) dropFirst(n int) {
 	if n == 0 {
 		return
 	}
-	l.leftover = false
-	if n == len(l.entries) {
-		l.entries = nil
-		return
-	}
-	l.entries = append([]entry(nil), l.entries[n:]...)
+	u.leftover = false
+	u.entries = append([]entry(nil), u.entries[n:]...)
 }
 
-// dropBelow forgets the entries that end below start. The lock is held.
-func (l *Log) dropBelow(start offset) {
-	n := search(l.entries, start)
-	l.entries, l.leftover = l.entries[n:], l.leftover && n == 0
+// dropBelow forgets the entries that end below start.
+func (u *unsealed) dropBelow(start offset) {
+	n := search(u.entries, start)
+	u.entries, u.leftover = u.entries[n:], u.leftover && n == 0
+}
+
+// search finds the first entry that holds o or something above it.
+func search(entries []entry, o offset) int {
+	return sort.Search(len(entries), func(i int) bool { return entries[i].last >= o })
 }
 
 // payloadBytes adds up what entries point to.

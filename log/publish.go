@@ -45,7 +45,7 @@ func (l *Log) publish(h *frameHeader, pieces [][]byte) error {
 		invariants.Check(false, "log %s: frame %d-%d written at end %d", l.id, h.first, h.last, l.written)
 		return fmt.Errorf("%w: log %s: frame of offsets %d-%d behind end %d", ErrCorrupt, l.id, h.first, h.last, l.written)
 	}
-	l.entries = append(l.entries, entryOf(h))
+	l.unsealed.add(entryOf(h))
 	l.written = h.last + 1
 	for _, piece := range pieces {
 		for len(piece) > 0 {
@@ -218,7 +218,7 @@ func (e *Engine) removeLog(l *Log) {
 func (l *Log) applyDelete() {
 	l.dead = fmt.Errorf("%w: it was deleted", ErrClosed)
 	l.wakeDrained()
-	l.entries, l.leftover, l.state = nil, false, &logState{}
+	l.unsealed, l.state = unsealed{}, &logState{}
 	l.changes.deleted = true
 }
 
@@ -245,7 +245,7 @@ func (l *Log) applyStart(to offset) {
 	}
 	l.start = to
 	l.changes.started = true
-	l.dropBelow(to)
+	l.unsealed.dropBelow(to)
 	l.state.table.forgetAborted(to)
 	if l.written < to {
 		l.written, l.next = to, max(l.next, to)
@@ -288,7 +288,7 @@ func (l *Log) restore(cp *checkpoint) error {
 	if cp.meta.start < l.start {
 		// What was replayed was of an earlier log of the same name.
 		l.start, l.changes.started = cp.meta.start, true
-		l.dropBelow(l.start)
+		l.unsealed.dropBelow(l.start)
 	}
 	l.applyStart(cp.meta.start)
 	if len(cp.aborted) > 0 {

@@ -135,7 +135,7 @@ func (l *Log) beginRead(r *ReadRequest, c *collector) error {
 		return kafkaproto.ErrOffsetOutOfRange.With("offset %d of log %s, which has %d to %d", r.From, l.id, l.start, l.written)
 	}
 	*c = collector{
-		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealed, entries: l.entries,
+		l: l, r: r, upTo: min(r.UpTo, l.written), bound: l.sealed, entries: l.unsealed.entries,
 		truncations: l.truncations, holes: l.holes(), left: r.MaxBytes,
 	}
 	return nil

@@ -176,7 +176,7 @@ func (l *Log) retention(now time.Time) (start offset, quarantineOver bool) {
 func (l *Log) retainFrom(now time.Time) (offset, error) {
 	start, bound := l.start, l.sealed
 	var sealed []run
-	size := payloadBytes(l.entries)
+	size := payloadBytes(l.unsealed.entries)
 	err := l.e.index.runs(l.id, start, bound, func(r *run) (bool, error) {
 		sealed = append(sealed, *r)
 		size += r.bytes
@@ -209,8 +209,8 @@ func (l *Log) retainFrom(now time.Time) (offset, error) {
 			return start, nil
 		}
 	}
-	for i := range l.entries {
-		e := &l.entries[i]
+	for i := range l.unsealed.entries {
+		e := &l.unsealed.entries[i]
 		if !goes(e.last, int64(e.length), e.maxTime) {
 			break
 		}

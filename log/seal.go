@@ -86,7 +86,7 @@ func (s *sealer) capture(l *Log) {
 	if l.dead == nil {
 		m := l.meta()
 		c.meta = m.encode()
-		c.entries = l.inFile(id)
+		c.entries = l.unsealed.upTo(id)
 		if l.changes.state && l.state != nil {
 			c.state = l.state.encode()
 			c.aborted = l.state.producers().aborted
@@ -332,9 +332,9 @@ func (s *sealer) finish(f *file, infos map[uint32]*fileInfo, unlinked int) {
 func (l *Log) forget(sealed uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(l.inFile(sealed)); n > 0 && l.cutIn <= sealed {
-		l.sealed = l.entries[n-1].last + 1
-		l.dropFirst(n)
+	if known := l.unsealed.upTo(sealed); len(known) > 0 && l.cutIn <= sealed {
+		l.sealed = known[len(known)-1].last + 1
+		l.unsealed.dropFirst(len(known))
 	}
 	if l.state != nil {
 		l.state.table.forgetAborted(l.sealed)

@@ -177,12 +177,13 @@ func (l *Log) around(to offset) (left *kept, err error) {
 
 // before is the last entry that begins below to, of which what lies below limit counts. The lock is held.
 func (l *Log) before(to offset) (e entry, limit offset, ok bool, err error) {
-	i := search(l.entries, to)
-	if i < len(l.entries) && l.entries[i].base < to {
-		return l.entries[i], to, true, nil
+	entries := l.unsealed.entries
+	i := search(entries, to)
+	if i < len(entries) && entries[i].base < to {
+		return entries[i], to, true, nil
 	}
 	if i > 0 {
-		return l.entries[i-1], to, true, nil
+		return entries[i-1], to, true, nil
 	}
 	limit = min(to, l.sealed)
 	e, ok, err = l.e.index.before(l.id, limit)
@@ -200,8 +201,8 @@ func (l *Log) find(o offset) (entry, bool, error) {
 	if err != nil || ok {
 		return found, ok, l.e.indexDamage(err)
 	}
-	if i := search(l.entries, o); i < len(l.entries) {
-		return l.entries[i], true, nil
+	if i := search(l.unsealed.entries, o); i < len(l.unsealed.entries) {
+		return l.unsealed.entries[i], true, nil
 	}
 	return found, false, nil
 }
@@ -237,14 +238,13 @@ func (l *Log) applyTruncate(to offset) error {
 	if err != nil {
 		return err
 	}
-	l.entries = cut(l.entries, to)
 	if left != nil && left.length > 0 {
-		l.leftover = l.leftover || left.base < l.sealed // and so nothing else is left
-		l.entries = append(l.entries, left.entry)
+		l.unsealed.cut(to, &left.entry, left.base < l.sealed)
 		l.sealed = min(l.sealed, left.base)
+	} else {
+		l.unsealed.cut(to, nil, false)
 	}
 	l.sealed = min(l.sealed, to)
-	l.leftover = l.leftover && len(l.entries) > 0
 	l.changes.truncated, l.cutIn = minOffset(l.changes.truncated, to), l.touched
 	l.changes.state = true
 	l.truncations++
