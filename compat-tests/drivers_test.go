@@ -105,6 +105,7 @@ func startDriverFor(t, owner testing.TB, sys system, c client) *driver {
 	d := &driver{t: t, client: c, answers: make(chan []byte, 16), errs: &lastText{}, exited: make(chan struct{}), within: driverAnswerWithin}
 	d.cmd = exec.Command(driverProgram(t, c), "--bootstrap", sys.bootstrap(), "--client", c.Name)
 	d.cmd.SysProcAttr = dieWithParent()
+	d.cmd.Env = append(os.Environ(), "TMPDIR="+owner.TempDir()) // a client that is killed leaves native libraries there
 	d.cmd.Stderr = d.errs
 	d.cmd.WaitDelay = 5 * time.Second // if a grandchild holds on to standard error
 	stdin, err := d.cmd.StdinPipe()

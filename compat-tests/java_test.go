@@ -66,7 +66,7 @@ func javaArgs(t testing.TB, heap, class string, args ...string) []string {
 	command := []string{
 		"java", "-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 		"-Dlog4j2.configurationFile=" + logging, "-Dorg.apache.kafka.disallowed.login.modules=",
-		"-cp", filepath.Join(dir, "*"), class,
+		"-Djava.io.tmpdir=" + t.TempDir(), "-cp", filepath.Join(dir, "*"), class,
 	}
 	return append(command, args...)
 }
