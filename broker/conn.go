@@ -108,7 +108,6 @@ func (c *conn) readEnded(err error) {
 	switch {
 	case closed:
 	case draining:
-		c.awaitWriter()
 		c.hangUp()
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
 		c.close(errPeerClosed)
@@ -215,7 +214,6 @@ func (c *conn) awaitRoom() bool {
 		return false
 	}
 	c.mu.Unlock()
-	c.awaitWriter()
 	c.hangUp()
 	c.mu.Lock()
 	return false
@@ -265,10 +263,11 @@ func (c *conn) stopReading() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 // at a connection only when they want something of it.
 const hangUpTime = 200 * time.Millisecond
 
-// hangUp ends a connection that drains, on the reader's goroutine: behind its last answer the client sees the end of the stream.
+// hangUp ends a connection that drains, on the reader's goroutine, when every answer is written: behind the last the client sees the end of the stream.
 // Requests that come meanwhile are read and dropped, because a socket that is closed with something unread in it, or gets more,
 // is reset: clients take that for another kind of failure, and their systems may throw away answers that they have not read.
 func (c *conn) hangUp() {
+	c.awaitWriter()
 	defer c.close(errServerClosed)
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {

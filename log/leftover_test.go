@@ -51,17 +51,17 @@ func TestACutKnowsWhatIsLeftOfTheIndex(t *testing.T) {
 	for _, step := range []struct {
 		to       offset
 		left     *entry
-		ofIndex  bool
+		sealed   offset
 		entries  []entry
 		leftover bool
 	}{
-		{to: 20, left: part(19), ofIndex: true, entries: []entry{*part(19)}, leftover: true},
-		{to: 15, left: part(14), entries: []entry{*part(14)}, leftover: true},
-		{to: 15, entries: []entry{*part(14)}, leftover: true},
-		{to: 10},
-		{to: 5, left: &entry{base: 0, last: 4, file: 20}, entries: []entry{{base: 0, last: 4, file: 20}}},
+		{to: 20, left: part(19), sealed: 30, entries: []entry{*part(19)}, leftover: true},
+		{to: 15, left: part(14), sealed: 10, entries: []entry{*part(14)}, leftover: true},
+		{to: 15, sealed: 10, entries: []entry{*part(14)}, leftover: true},
+		{to: 10, sealed: 10},
+		{to: 5, left: &entry{base: 0, last: 4, file: 20}, sealed: 0, entries: []entry{{base: 0, last: 4, file: 20}}},
 	} {
-		u.cut(step.to, step.left, step.ofIndex)
+		u.cut(step.to, step.left, step.sealed)
 		if !slices.Equal(u.entries, step.entries) || u.leftover != step.leftover {
 			t.Errorf("cut at %d: %v, leftover %v", step.to, u.entries, u.leftover)
 		}

@@ -25,14 +25,15 @@ func (u *unsealed) upTo(file uint32) []entry {
 	return u.entries[:n:n]
 }
 
-// cut forgets the entries that hold to or something above it, but for what is left of the first; nil: nothing. ofIndex says that it
-// is left of an entry of the index, and so alone. What is added does not go where the others are, because somebody may be reading them.
-func (u *unsealed) cut(to offset, left *entry, ofIndex bool) {
+// cut forgets the entries that hold to or something above it, but for what is left of the first; nil: nothing. If that begins
+// below sealed it is left of an entry of the index, and so alone. What is added does not go where the others are, because somebody may
+// be reading them.
+func (u *unsealed) cut(to offset, left *entry, sealed offset) {
 	n := search(u.entries, to)
 	u.entries = u.entries[:n:n]
 	if left != nil {
 		u.entries = append(u.entries, *left)
-		u.leftover = u.leftover || ofIndex
+		u.leftover = u.leftover || left.base < sealed
 	}
 	u.leftover = u.leftover && len(u.entries) > 0
 }

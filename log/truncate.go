@@ -161,16 +161,16 @@ func (l *Log) edgeOnce(to offset) (offset, error) {
 	}
 }
 
-// around is what a cut leaves of the entry that to lies inside of, nil if there is none. The lock is held.
-func (l *Log) around(to offset) (left *kept, err error) {
+// around is what a cut leaves of the entry that to lies inside of, nil if there is none, or nothing is left. The lock is held.
+func (l *Log) around(to offset) (left *entry, err error) {
 	for look := 0; ; look++ {
 		e, ok, err := l.find(to)
 		if err != nil || !ok || e.base >= to {
 			return nil, err
 		}
-		k, err := l.e.part(&e, to)
+		left, err := l.e.below(&e, to)
 		if look == maxLooks || !errors.Is(err, errUnlinked) {
-			return &k, err
+			return left, err
 		}
 	}
 }
@@ -207,9 +207,9 @@ func (l *Log) find(o offset) (entry, bool, error) {
 	return found, false, nil
 }
 
-// below is what counts of an entry of the index where the log ends in it at bound: when the log is cut while compaction copies its
-// records, what is void becomes one entry with what is not, and the index knows of the cut only when the file that says so is sealed.
-// nil: nothing.
+// below is what counts of an entry where the log ends in it at bound, as it may in one of the index: when the log is cut while
+// compaction copies its records, what is void becomes one entry with what is not, and the index knows of the cut only when the file
+// that says so is sealed. nil: nothing.
 func (e *Engine) below(of *entry, bound offset) (*entry, error) {
 	if of.last < bound {
 		return of, nil
@@ -238,11 +238,9 @@ func (l *Log) applyTruncate(to offset) error {
 	if err != nil {
 		return err
 	}
-	if left != nil && left.length > 0 {
-		l.unsealed.cut(to, &left.entry, left.base < l.sealed)
+	l.unsealed.cut(to, left, l.sealed)
+	if left != nil {
 		l.sealed = min(l.sealed, left.base)
-	} else {
-		l.unsealed.cut(to, nil, false)
 	}
 	l.sealed = min(l.sealed, to)
 	l.changes.truncated, l.cutIn = minOffset(l.changes.truncated, to), l.touched
