@@ -39,6 +39,18 @@ func (c *conn) socketEmpty() bool {
 	return left == 0
 }
 
+// cork has the socket hold what does not fill a packet until it is told otherwise: what is written around the pieces of files that
+// go by sendfile then travels with them, and the client is not woken once for each.
+func (c *conn) cork(held bool) {
+	value := 0
+	if held {
+		value = 1
+	}
+	_ = c.raw.Control(func(socket uintptr) {
+		_ = unix.SetsockoptInt(int(socket), unix.IPPROTO_TCP, unix.TCP_CORK, value) // without it there are but more packets
+	})
+}
+
 // prefetchBytes bounds what the disk is asked for ahead of an answer's bytes.
 const prefetchBytes = 32 << 20
 

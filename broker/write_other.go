@@ -20,6 +20,8 @@ func (c *conn) cached(env.Span) bool { return true }
 
 func (c *conn) socketEmpty() bool { return false }
 
+func (c *conn) cork(bool) {}
+
 func (c *conn) canSendfile(env.Span) bool { return false }
 
 func (c *conn) sendfile(env.Span) error { return errors.ErrUnsupported }
