@@ -29,6 +29,9 @@ const (
 	tagSuspect    = 10001 // the offset at which it has received something whose CRC is wrong
 )
 
+// tagReceived of a follower's Fetch, without a value: it has received all answers of the session, so that nobody reads what they lent.
+const tagReceived = 10002
+
 // maxConvertedBytes bounds an answer that is built in memory, for fetchers before version 4.
 const maxConvertedBytes = 8 << 20
 
@@ -99,6 +102,8 @@ func (f *fetch) openSession(req *kmsg.FetchRequest) error {
 	}
 	if before != nil {
 		before.finishNow()
+	} else if session.follower && hasTag(&req.UnknownTags, tagReceived) {
+		session.lent.Return()
 	}
 	f.session = session
 	session.update(req)
@@ -150,6 +155,11 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 			f.remove(f.key(t.TopicID, t.Topic, n))
 		}
 	}
+}
+
+func hasTag(tags *kmsg.Tags, wanted uint32) (has bool) {
+	tags.Each(func(tag uint32, _ []byte) { has = has || tag == wanted })
+	return has
 }
 
 // offsetIn is the offset in a tagged field; -1 if it isn't there.

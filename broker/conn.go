@@ -36,6 +36,8 @@ type conn struct {
 	ready                     errand  // writeReady
 	probe                     [1]byte // the writer's own
 	unseen                    unseen
+	corked                    bool // see cork
+	corkBy                    func(socket uintptr)
 
 	mu       sync.Mutex
 	changed  sync.Cond // on mu: an answer became ready or was written, or the connection ended

@@ -121,6 +121,7 @@ func (b *fetchBuilder) add(p *sessionPartition) {
 	p.result = partition.ReadResult{}
 	if result.Read != nil {
 		b.reads = append(b.reads, result.Read)
+		b.f.lend(result.Read)
 	}
 	out := kafkaproto.NewFetchResponsePartition()
 	out.Partition = p.key.partition
@@ -144,6 +145,22 @@ func (b *fetchBuilder) add(p *sessionPartition) {
 		out.ErrorCode = b.f.errorCode(err)
 		b.addLeader(&out, p, &result, err)
 		b.append(p.key, out)
+	}
+}
+
+// lend notes that what goes by sendfile may be read when the answer has long been sent. A follower says when it has come; what a
+// client's next request says of that can't be relied on, and what came under those bytes later might be what it must not see.
+func (f *fetch) lend(read *log.Read) {
+	for i := range read.Spans {
+		switch {
+		case !f.r.conn.sendsFile(read.Spans[i]):
+		case f.session.follower:
+			f.session.lent.Lend(read)
+			return
+		default:
+			read.Lend()
+			return
+		}
 	}
 }
 

@@ -188,11 +188,10 @@ func (r *request) discard() {
 
 // responseWriter gathers answers and sends them. buf is pooled, and taken only when there is something to write.
 type responseWriter struct {
-	c      *conn
-	buf    []byte
-	corked bool               // the socket holds what does not fill a packet, until all answers are sent
-	ahead  []kafkaproto.Chunk // of the answer that is being sent, from the current one on; nil if they have been asked for
-	found  env.Span           // the last piece that was looked for in the page cache, and found
+	c     *conn
+	buf   []byte
+	ahead []kafkaproto.Chunk // of the answer that is being sent, from the current one on; nil if they have been asked for
+	found env.Span           // the last piece that was looked for in the page cache, and found
 }
 
 // foundBytes is how far behind a piece that was found others are taken to be there too: what the kernel gives up first is old, and
@@ -239,10 +238,7 @@ func (w *responseWriter) send(batch *request) error {
 	if err := w.flush(); err != nil && failed == nil {
 		failed = err
 	}
-	if w.corked {
-		w.c.cork(false)
-		w.corked = false
-	}
+	w.c.cork(false)
 	return failed
 }
 
@@ -293,14 +289,11 @@ func (w *responseWriter) addChunks(chunks []kafkaproto.Chunk) error {
 			if err = w.flush(); err == nil {
 				err = w.write(chunk.Bytes)
 			}
-		case chunk.Span.Len >= sendfileBytes && w.c.canSendfile(chunk.Span):
+		case w.c.sendsFile(chunk.Span):
 			if w.ahead != nil && w.lost(chunk.Span) {
 				w.missed()
 			}
-			if !w.corked {
-				w.c.cork(true)
-				w.corked = true
-			}
+			w.c.cork(true)
 			if err = w.flush(); err == nil {
 				err = w.c.sendfile(chunk.Span)
 			}

@@ -66,6 +66,7 @@ type fetchSession struct {
 	last       *sessionPartition
 	image      *controller.Image // that part pointers were found by
 	round      uint32            // counts the requests that named all partitions
+	lent       log.Loan          // what answers to a follower may still lie in a socket
 
 	// The cache's, under its lock.
 	epoch    int32

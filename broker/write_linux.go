@@ -17,8 +17,9 @@ import (
 // 33 us against 27 us (two cores, loopback).
 const sendfileBytes = 64 << 10
 
-func (c *conn) canSendfile(span env.Span) bool {
-	if c.raw == nil {
+// sendsFile says whether a span goes by sendfile.
+func (c *conn) sendsFile(span env.Span) bool {
+	if c.raw == nil || span.Len < sendfileBytes {
 		return false
 	}
 	_, ok := span.File.Fd()
@@ -42,13 +43,20 @@ func (c *conn) socketEmpty() bool {
 // cork has the socket hold what does not fill a packet until it is told otherwise: what is written around the pieces of files that
 // go by sendfile then travels with them, and the client is not woken once for each.
 func (c *conn) cork(held bool) {
-	value := 0
-	if held {
-		value = 1
+	if c.corked == held {
+		return
 	}
-	_ = c.raw.Control(func(socket uintptr) {
-		_ = unix.SetsockoptInt(int(socket), unix.IPPROTO_TCP, unix.TCP_CORK, value) // without it there are but more packets
-	})
+	c.corked = held
+	if c.corkBy == nil { // one for all calls
+		c.corkBy = func(socket uintptr) {
+			value := 0
+			if c.corked {
+				value = 1
+			}
+			_ = unix.SetsockoptInt(int(socket), unix.IPPROTO_TCP, unix.TCP_CORK, value) // without it there are but more packets
+		}
+	}
+	_ = c.raw.Control(c.corkBy)
 }
 
 // prefetchBytes bounds what the disk is asked for ahead of an answer's bytes.

@@ -9,9 +9,6 @@ import (
 	"github.com/streambus/streambus/kafkaproto"
 )
 
-// sendfileBytes is never reached: without Linux's sendfile, pieces of files are read and written.
-const sendfileBytes = 1 << 62
-
 func (c *conn) prefetch([]kafkaproto.Chunk) {}
 
 func (c *conn) readCached(env.Span, []byte) (n int, known bool) { return 0, false }
@@ -22,6 +19,6 @@ func (c *conn) socketEmpty() bool { return false }
 
 func (c *conn) cork(bool) {}
 
-func (c *conn) canSendfile(env.Span) bool { return false }
+func (c *conn) sendsFile(env.Span) bool { return false }
 
 func (c *conn) sendfile(env.Span) error { return errors.ErrUnsupported }

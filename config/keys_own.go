@@ -24,6 +24,8 @@ var ownKeys = []Key{
 		Doc: "Bytes of the write-ahead log that recovery may have to scan; appends wait beyond. -1: 256 MiB under always, else 2 GiB."},
 	{Name: "log.wal.file.bytes", Type: Long, Default: "134217728", Valid: atLeast(1 << 20), Meaning: Own,
 		Doc: "Size of one file of the write-ahead log."},
+	{Name: "log.wal.recycle.bytes", Type: Long, Default: "1073741824", Valid: atLeast(0), Meaning: Own,
+		Doc: "How much of files of the write-ahead log that nobody needs is kept for new ones, at most 16, while the disk has room. 0: none."},
 	{Name: "unsafe.accept.corruption", Type: Boolean, Default: "false", Meaning: Own,
 		Doc: "Start although records that were durable are damaged. Fetching them fails; all others are served."},
 	{Name: "unsafe.allow.empty.metadata", Type: Boolean, Default: "false", Meaning: Own,

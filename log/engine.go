@@ -53,7 +53,7 @@ type Engine struct {
 }
 
 type counters struct {
-	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed, compacted, cleaned, cleanedAway atomic.Int64
+	appends, appendedBytes, frames, writtenBytes, writes, syncs, seals, unlinks, scrubbed, compacted, cleaned, cleanedAway, recycled atomic.Int64
 }
 
 func (o *Options) setDefaults() error {
@@ -65,6 +65,7 @@ func (o *Options) setDefaults() error {
 	}
 	setDefault(&o.FlushInterval, DefaultFlushInterval)
 	setDefault(&o.FileBytes, DefaultFileBytes)
+	setDefault(&o.RecycleBytes, DefaultRecycle)
 	setDefault(&o.ProducerExpiration, DefaultProducerExpiration)
 	setDefault(&o.MaintenanceInterval, defaultMaintenance)
 	setDefault(&o.RetentionInterval, defaultRetention)
@@ -108,6 +109,7 @@ func Open(o Options) (*Engine, error) {
 		failedNow: make(chan struct{}),
 	}
 	e.files = newFileTable(e.fs, filepath.Join(e.dir, walDir), o.Directory.ID())
+	e.files.spares.most, e.files.spares.size = int(min(max(o.RecycleBytes, 0)/o.FileBytes, mostSpares)), o.FileBytes
 	e.flow.init(o.UnsealedMaxBytes)
 	e.write.e, e.sync.e, e.seal.e, e.keep.e, e.compact.e = e, e, e, e, e
 	e.compact.init()
@@ -120,6 +122,9 @@ func Open(o Options) (*Engine, error) {
 			err = errors.Join(err, e.index.close())
 		}
 		return nil, fmt.Errorf("open the log directory %s: %w", e.dir, err)
+	}
+	if err := e.files.findSpares(); err != nil {
+		e.trouble("find files that were kept", err)
 	}
 	e.keep.checkDisk()
 	e.start()
@@ -306,6 +311,7 @@ func (e *Engine) Stats() Stats {
 	s.Appends, s.AppendedBytes = c.appends.Load(), c.appendedBytes.Load()
 	s.Frames, s.WrittenBytes, s.Writes = c.frames.Load(), c.writtenBytes.Load(), c.writes.Load()
 	s.Scrubbed, s.Compacted = c.scrubbed.Load(), c.compacted.Load()
+	s.Recycled, s.Spares = c.recycled.Load(), e.files.spareCount()
 	s.Cleaned, s.CleanedAway = c.cleaned.Load(), c.cleanedAway.Load()
 	s.CompactionBacklog, s.SortedFiles = e.compact.backlog.Load(), e.files.sorted()
 	s.Syncs, s.Seals, s.Unlinks = c.syncs.Load(), c.seals.Load(), c.unlinks.Load()

@@ -84,6 +84,10 @@ func (m *maintenance) checkDisk() {
 	if reserve == 0 {
 		reserve = DefaultReserve(total)
 	}
+	room := max(reserve, DefaultReserve(total))
+	if err := m.e.files.spare(free >= 2*uint64(room)); err != nil {
+		m.e.trouble("remove files that were kept", err)
+	}
 	full := reserve > 0 && free < uint64(reserve)
 	m.e.setFull(full, free)
 }
@@ -301,7 +305,7 @@ func (m *maintenance) unlinkDead() error {
 		return err
 	}
 	for _, id := range gone {
-		if err := e.files.unlink(id); err != nil {
+		if err := e.files.retire(id); err != nil {
 			return err
 		}
 		e.seal.noteUnlinked(id)
@@ -310,7 +314,7 @@ func (m *maintenance) unlinkDead() error {
 			e.opts.Events.Unlinked(id)
 		}
 	}
-	return nil
+	return e.files.retired()
 }
 
 // checkpoint writes what the files held, and waits until it is durable.

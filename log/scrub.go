@@ -91,6 +91,14 @@ func (s *scrubber) pass() bool {
 
 // file reads one file. more is false if the engine ends meanwhile.
 func (s *scrubber) file(info fileInfo) (more bool, err error) {
+	f, err := s.e.files.acquire(info.id) // or it might be another file's bytes before we are through
+	if errors.Is(err, errUnlinked) {
+		return true, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	defer s.e.files.release(f)
 	r, err := openScanner(s.e.fs.OpenDisk, s.e.filePath(info.kind, info.id), s.e.opts.Directory.ID())
 	if err != nil {
 		return true, err

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/streambus/streambus/internal/env"
 )
@@ -30,12 +31,17 @@ type file struct {
 	refs     int
 	lastUsed uint64
 	unlinked bool
+	begun    bool // by this process
 	// listed: the next WAL file names it. A sorted file is listed once the WAL says that it counts.
 	listed bool
 
 	end int64 // where the last frame ends; set when the file is full, by the writer or a recovery
+	// Who may still read its bytes though they hold no reference: loans that will be returned, and whether there was another one.
+	lent  atomic.Int32
+	given atomic.Bool
 	// Of the writer and the syncer.
 	dirSynced bool
+	stale     int64 // up to here it has what it had as another file, where nothing has been written yet
 	sequence  uint64
 	// last: the engine stops, there is no file behind it.
 	last bool
@@ -51,6 +57,7 @@ type fileTable struct {
 	byID      map[uint32]*file
 	open      int
 	tick      uint64
+	spares    spares
 }
 
 // errUnlinked: the file is gone, because what it held lies elsewhere by now or is dead. Who looked before looks again.

@@ -24,6 +24,7 @@ const (
 // Defaults of Options.
 const (
 	DefaultFileBytes          = 128 << 20
+	DefaultRecycle            = 1 << 30
 	DefaultFlushInterval      = 100 * time.Millisecond
 	DefaultProducerExpiration = 24 * time.Hour
 	DefaultUnsealedAlways     = 256 << 20
@@ -46,6 +47,8 @@ type Options struct {
 	FlushInterval time.Duration // of FlushInterval
 	// FileBytes is the size at which a WAL file is sealed, at most 1 GiB.
 	FileBytes int64
+	// RecycleBytes is how much of WAL files that nobody needs any more is kept, to be written again (1 GiB). Negative: nothing.
+	RecycleBytes int64
 	// UnsealedMaxBytes bounds what has to be read at a start; appends wait beyond it.
 	UnsealedMaxBytes int64
 	// ReserveBytes of the disk are left free: appends fail below it. Default: see DefaultReserve. Negative: no reserve.
@@ -231,6 +234,8 @@ type Stats struct {
 	Scrubbed                                     int64 // bytes that were read again, see Engine.Scrub
 	Compacted                                    int64 // bytes of batches that compaction copied
 	CompactionBacklog                            int64 // bytes of batches that it would copy now
+	Recycled                                     int64 // WAL files that were begun in what a dead one left
+	Spares                                       int   // dead ones that are kept for that
 	Cleaned                                      int64 // bytes of batches that compaction by key read
 	CleanedAway                                  int64 // and of those what it left out
 	SortedFiles                                  int
@@ -247,6 +252,7 @@ func (s *Stats) Add(o Stats) {
 	s.Writes, s.Syncs, s.Seals, s.Unlinks = s.Writes+o.Writes, s.Syncs+o.Syncs, s.Seals+o.Seals, s.Unlinks+o.Unlinks
 	s.Scrubbed, s.MemoryEntries = s.Scrubbed+o.Scrubbed, s.MemoryEntries+o.MemoryEntries
 	s.Compacted, s.CompactionBacklog, s.SortedFiles = s.Compacted+o.Compacted, s.CompactionBacklog+o.CompactionBacklog, s.SortedFiles+o.SortedFiles
+	s.Recycled, s.Spares = s.Recycled+o.Recycled, s.Spares+o.Spares
 	s.Cleaned, s.CleanedAway = s.Cleaned+o.Cleaned, s.CleanedAway+o.CleanedAway
 	s.Quarantined, s.Full = append(s.Quarantined, o.Quarantined...), s.Full || o.Full
 }

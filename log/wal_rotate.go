@@ -63,7 +63,7 @@ func (w *writer) create(end *walEnd) (*file, int64, error) {
 		return nil, 0, err
 	}
 	f := w.e.files.add(id, fileWAL)
-	h, err := w.e.fs.Create(f.path)
+	h, err := w.e.files.begin(f)
 	if err != nil {
 		return nil, 0, errors.Join(err, ignoreMissing(w.e.files.unlink(id)))
 	}
@@ -72,9 +72,13 @@ func (w *writer) create(end *walEnd) (*file, int64, error) {
 		return nil, 0, errors.Join(err, h.Close(), ignoreMissing(w.e.files.unlink(id)))
 	}
 	w.e.files.mu.Lock()
+	f.begun = true
 	f.handle, f.refs = h, 2 // the writer's, until the file is sealed, and the syncer's, until it needs no sync any more
 	w.e.files.open++
 	w.e.files.mu.Unlock()
+	if f.stale > 0 {
+		w.e.counts.recycled.Add(1)
+	}
 	w.listed = slices.Concat(end.files, sorted)
 	return f, pos, nil
 }
@@ -100,7 +104,7 @@ func (w *writer) begin(f *file, h env.File, end *walEnd, sorted []fileEnd) (int6
 	if _, err := preallocate(h, 0, pos, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
 		return 0, err
 	}
-	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, zeros[:pad]}, 0); err != nil {
+	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, zeros[:pad], zeros[:f.toBlock(pos)]}, 0); err != nil {
 		return 0, err
 	}
 	w.sequence++

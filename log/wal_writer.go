@@ -243,6 +243,9 @@ func (w *writer) firstFrame() int64 { return max(w.e.opts.FileBytes/4, fileHeade
 func (w *writer) reserve(upTo int64) error {
 	for w.reserved < upTo {
 		step, err := preallocate(w.active.handle, w.reserved, upTo-w.reserved, min(max(w.reserved, firstReserve), maxReserve))
+		if isNoSpace(err) && w.e.files.spareCount() > 0 && w.e.files.spare(false) == nil {
+			continue // until somebody looks at the disk again there are none
+		}
 		if err != nil {
 			return err
 		}
@@ -325,9 +328,17 @@ var zeros [64 << 10]byte
 
 // writeAhead lets zeros follow what is about to be written up to end, where somebody waits for the sync of each small write. The next
 // writes then go into blocks that are there: a sync that has new blocks, or a new size, to note waits for the file system's journal
-// too, and takes twice as long. It returns up to where the file is written then. Recovery finds no frame in zeros, as behind any
+// too, and takes twice as long. In what the file had as another one the blocks are there; zeros fill the last one. It returns up to where the file is written then. Recovery finds no frame in zeros, as behind any
 // end.
 func (w *writer) writeAhead(end int64) int64 {
+	if end < w.active.stale {
+		if end > w.blank {
+			rest := w.active.toBlock(end)
+			w.vectors = append(w.vectors, zeros[:rest])
+			return end + rest
+		}
+		return w.blank
+	}
 	upTo := min(end+aheadBytes, w.reserved, w.e.opts.FileBytes)
 	if !w.small || end <= w.blank || end-w.pos > aheadMost || upTo <= end {
 		return w.blank

@@ -125,10 +125,14 @@ func engineOptions(c *config.Config, e env.Env, d *log.Directory) log.Options {
 		Env:                e,
 		FlushPolicy:        flushPolicy(c.String("log.flush.policy")),
 		FileBytes:          c.Int64("log.wal.file.bytes"),
+		RecycleBytes:       c.Int64("log.wal.recycle.bytes"),
 		UnsealedMaxBytes:   max(c.Int64("log.unsealed.max.bytes"), 0),
 		ProducerExpiration: c.Duration("producer.id.expiration.ms"),
 		RetentionInterval:  c.Duration("log.retention.check.interval.ms"),
 		AcceptCorruption:   c.Bool("unsafe.accept.corruption"),
+	}
+	if o.RecycleBytes == 0 {
+		o.RecycleBytes = -1
 	}
 	if n := c.Int64("log.dirs.reserve.bytes"); n > 0 {
 		o.ReserveBytes = n

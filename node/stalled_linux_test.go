@@ -324,3 +324,95 @@ func TestAStalledReaderGetsWhatWasWrittenWhateverBecomesOfTheFiles(t *testing.T)
 		})
 	}
 }
+
+// An answer that is wholly in the socket has been sent, as far as the broker knows.
+func TestAnAnswerThatIsStillInTheSocketIsWhatWasWritten(t *testing.T) {
+	s := newStalled(t, nil, 1, 0)
+	c, err := net.Dial("tcp", s.n.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MinBytes, req.MaxBytes, req.SessionEpoch = 12, 1, 600<<10, -1
+	topic, part := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
+	topic.Topic, part.PartitionMaxBytes = stalledTopic, 600<<10
+	topic.Partitions = append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	if _, err := c.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the answer goes by sendfile", []*Node{s.n}, func(*controller.Image) bool { return len(s.fs.names()) > 0 })
+	sent := s.fs.names()
+	if _, err := adminOf(t, s.n).DeleteTopic(t.Context(), stalledTopic); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the files are gone", []*Node{s.n}, func(*controller.Image) bool { s.settle(); return !slices.ContainsFunc(sent, there) })
+	s.create("later", 1, nil)
+	for range 2 * stalledCount { // into all that is kept
+		s.write("later", 0, "")
+	}
+	again := int64(0)
+	for e := range s.n.engines {
+		again += e.Stats().Recycled
+	}
+	if again == 0 {
+		t.Error("no file was written again")
+	}
+	s.wrote = s.wrote[:600<<10/stalledBatch]
+	var length [4]byte
+	if _, err := io.ReadFull(c, length[:]); err != nil {
+		t.Fatal(err)
+	}
+	s.check(c, int(binary.BigEndian.Uint32(length[:])))
+}
+
+// Followers say when an answer has come, so that what they were sent may be written again.
+func TestFilesThatFollowersHaveReadAreWrittenAgain(t *testing.T) {
+	fs := &sentFS{FS: env.NewOSFS(), sent: map[string]bool{}}
+	var nodes [4]*Node
+	for id := 1; id <= 3; id++ {
+		own := []string{
+			fmt.Sprintf("node.id=%d", id), "log.dirs=" + t.TempDir(), "log.wal.file.bytes=1048576", "log.flush.policy=never",
+			"log.dirs.reserve.bytes=0",
+		}
+		if id > 1 {
+			own = append(own, "controller.quorum.bootstrap.servers="+clusterAddr(t, nodes[1]))
+		}
+		nodes[id] = startNode(t, fs, own...)
+	}
+	s := &stalled{t: t, n: nodes[1], c: client(t, nodes[1]), rng: rand.New(rand.NewPCG(1, 2))}
+	spares := func() (least int, recycled int64) {
+		least = 100
+		for _, n := range nodes[1:] {
+			for e := range n.engines {
+				if err := e.Retain(); err != nil {
+					t.Fatal(err)
+				}
+				least = min(least, e.Stats().Spares)
+				recycled += e.Stats().Recycled
+			}
+		}
+		return least, recycled
+	}
+	for _, name := range []string{"one", "two"} {
+		if _, err := kadm.NewClient(s.c).CreateTopic(t.Context(), 1, 3, nil, name); err != nil {
+			t.Fatal(err)
+		}
+		for range stalledCount / 2 {
+			s.write(name, 0, "")
+		}
+		if name == "one" {
+			if _, err := kadm.NewClient(s.c).DeleteTopic(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "files are kept on every node", nodes[1:], func(*controller.Image) bool { n, _ := spares(); return n > 1 })
+		}
+	}
+	if _, again := spares(); again == 0 {
+		t.Error("no file was written again")
+	}
+	if len(fs.names()) == 0 {
+		t.Error("nothing was sent by sendfile")
+	}
+}

@@ -318,6 +318,9 @@ func (r *round) request(now time.Time) *kmsg.FetchRequest {
 		req.MaxWaitMillis = int32(s.wait.Milliseconds())
 	} // a session's first answer comes at once: until then nothing can be added to it
 	req.SessionID, req.SessionEpoch = r.session, r.epoch
+	if r.inFlight+r.stale == 0 {
+		req.UnknownTags.Set(tagReceived, nil)
+	}
 	req.Topics = topics.list
 	if !full {
 		r.forget = slices.DeleteFunc(r.forget, func(id kafkaproto.TopicPartition) bool {
@@ -362,6 +365,9 @@ const (
 	tagFlushedEnd = 10000 // how far it is flushed
 	tagSuspect    = 10001 // the offset at which it has received something whose CRC is wrong
 )
+
+// tagReceived is one of a follower's Fetch as a whole, without a value: no answer is on its way to it.
+const tagReceived = 10002
 
 func (t *fetchTopics) add(f *following, next replication.Fetch, maxBytes int32) {
 	id := f.key()

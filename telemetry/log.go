@@ -76,6 +76,8 @@ var engineRows = []struct {
 	row("streambus_log_logs", "Logs in the data directory.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.Logs) }),
 	row("streambus_log_open_files", "Files the engine holds open.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.OpenFiles) }),
 	row("streambus_log_wal_files", "Files of the write-ahead log.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.WALFiles) }),
+	row("streambus_log_spare_files", "Files of the write-ahead log that nobody needs and that are kept for new ones.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.Spares) }),
+	row("streambus_log_recycled_files_total", "Files that were begun in such a one.", prometheus.CounterValue, func(s log.Stats) float64 { return float64(s.Recycled) }),
 	row("streambus_log_unsealed_bytes", "Bytes that a start after a crash would have to read.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.UnsealedBytes) }),
 	row("streambus_log_queued_bytes", "Bytes of appends that wait to be written.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.QueuedBytes) }),
 	row("streambus_log_live_bytes", "Bytes of records that retention keeps.", prometheus.GaugeValue, func(s log.Stats) float64 { return float64(s.LiveBytes) }),
