@@ -22,9 +22,21 @@ func (osFS) Create(name string) (File, error) {
 	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
-func (osFS) OpenReadWrite(name string) (File, error) { return openOS(name, os.O_RDWR) }
-func (osFS) Open(name string) (File, error)          { return openOS(name, os.O_RDONLY) }
-func (osFS) OpenDisk(name string) (File, error)      { return openDisk(name) }
+func (osFS) OpenReadWrite(name string) (File, error) {
+	f, err := openOS(name, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	f.(*osFile).had = size
+	return f, nil
+}
+
+func (osFS) Open(name string) (File, error)     { return openOS(name, os.O_RDONLY) }
+func (osFS) OpenDisk(name string) (File, error) { return openDisk(name) }
 
 func (osFS) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
 
@@ -93,6 +105,7 @@ func (osFS) Usage(dir string) (free, total uint64, err error) { return diskUsage
 // osFile is an *os.File that knows whether it was closed, so that no one sends from a descriptor that is another's by now.
 type osFile struct {
 	f      *os.File
+	had    int64 // its size when it was opened to be written
 	closed atomic.Bool
 }
 
@@ -108,7 +121,9 @@ func (f *osFile) Name() string { return f.f.Name() }
 
 func (f *osFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
-func (f *osFile) WriteVAt(bufs [][]byte, off int64) (int, error) { return writeVAt(f.f, bufs, off) }
+func (f *osFile) WriteVAt(bufs [][]byte, off int64) (int, error) {
+	return writeVAt(f.f, bufs, off, f.had)
+}
 
 func (f *osFile) SyncData() error { return syncData(f.f) }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"unsafe"
@@ -16,13 +17,18 @@ const (
 	maxVectors = 1024
 	// maxPiece is how much goes with one system call where it can be parted: the page cache takes memory in blocks as large as
 	// the write, and large ones are often such that a virtual machine's host must find anew, which costs three times the write.
+	// What the file had when it was opened to be written over mostly has its blocks already.
 	maxPiece = 64 << 10
 )
 
-func writeVAt(f *os.File, bufs [][]byte, off int64) (n int, err error) {
+func writeVAt(f *os.File, bufs [][]byte, off, had int64) (n int, err error) {
+	most := maxPiece
+	if off+lengths(bufs) <= had {
+		most = math.MaxInt
+	}
 	fd := int(f.Fd())
 	for len(bufs) > 0 {
-		part, want := piece(bufs)
+		part, want := piece(bufs, most)
 		m, err := pwritev(fd, part, off+int64(n))
 		n += m
 		if err != nil {
@@ -41,11 +47,18 @@ func writeVAt(f *os.File, bufs [][]byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// piece is what of bufs is written first, whole buffers, and how many bytes it has.
-func piece(bufs [][]byte) (part [][]byte, bytes int) {
+func lengths(bufs [][]byte) (n int64) {
+	for _, b := range bufs {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// piece is what of bufs is written first, whole buffers, and how many bytes it has: not above most, unless one alone has more.
+func piece(bufs [][]byte, most int) (part [][]byte, bytes int) {
 	part = bufs[:min(len(bufs), maxVectors)]
 	for i, b := range part {
-		if i > 0 && bytes+len(b) > maxPiece {
+		if i > 0 && bytes+len(b) > most {
 			return part[:i], bytes
 		}
 		bytes += len(b)

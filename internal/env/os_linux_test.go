@@ -13,7 +13,7 @@ func TestPiecesOfAWriteAreBounded(t *testing.T) {
 	}
 	var got []int
 	for len(bufs) > 0 {
-		part, n := piece(bufs)
+		part, n := piece(bufs, maxPiece)
 		if len(part) == 0 || len(part) > 1 && n > maxPiece {
 			t.Fatalf("a piece of %d buffers and %d bytes", len(part), n)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-func writeVAt(f *os.File, bufs [][]byte, off int64) (int, error) { return writeEach(f, bufs, off) }
+func writeVAt(f *os.File, bufs [][]byte, off, _ int64) (int, error) { return writeEach(f, bufs, off) }
 
 func syncData(f *os.File) error { return f.Sync() }
 
