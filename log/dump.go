@@ -142,16 +142,11 @@ func (d *WALDump) read(s *scanner, off int64, most int) error {
 	return nil
 }
 
-// empty says whether nothing was ever written from off on.
+// empty says whether what there is from off on, where no frame follows, is what an end looks like: zeros, if only up to a block's end
+// where the file has been another one before.
 func (s *scanner) empty(off int64) (bool, error) {
-	for off < s.size {
-		b, err := s.bytes(off, int(min(int64(len(zeros)), s.size-off)))
-		if err != nil || !bytes.Equal(b, zeros[:len(b)]) {
-			return false, err
-		}
-		off += int64(len(b))
-	}
-	return true, nil
+	b, err := s.bytes(off, int(min(spareBlock-off%spareBlock, s.size-off)))
+	return err == nil && bytes.Equal(b, zeros[:len(b)]), err
 }
 
 func dumpFrame(h *frameHeader, payload []byte, off int64) (WALFrame, error) {

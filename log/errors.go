@@ -39,7 +39,7 @@ type CorruptionError struct {
 	First, Last kafkaproto.Offset
 	Detail      string
 
-	blank bool // from Position on the file is zeros
+	blank bool // at Position is where the file ends
 }
 
 func (e *CorruptionError) Error() string {

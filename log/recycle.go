@@ -178,10 +178,10 @@ func (r *Read) Lend() {
 	}
 }
 
-// toBlock is how many bytes there are from pos to the end of its block, where the file has old ones.
+// toBlock is how many zeros follow a frame that ends at pos: up to a block's end, where the file has old bytes, so that the end shows.
 func (f *file) toBlock(pos int64) int64 {
 	if pos >= f.stale {
 		return 0
 	}
-	return (spareBlock - pos%spareBlock) % spareBlock
+	return spareBlock - pos%spareBlock
 }

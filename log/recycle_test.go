@@ -85,6 +85,13 @@ func TestADeadFileIsWrittenAgain(t *testing.T) {
 		} {
 			for _, lose := range []bool{false, true} {
 				clone := w.on(w.mem.CrashClone(cfg))
+				if report, err := Verify(clone.mem, testDir); err != nil || len(report.Problems) > 0 || report.Torn != "" {
+					t.Fatalf("%s: %+v %v", name, report, err)
+				}
+				dump, err := DumpWAL(clone.mem, filepath.Join(testDir, walDir, fileName(e.write.active.id)), 0, 0)
+				if err != nil || len(dump.Damage) > 0 || len(dump.Frames) < 2 {
+					t.Fatalf("%s: %+v %v", name, dump, err)
+				}
 				if lose {
 					if err := clone.mem.RemoveAll(filepath.Join(testDir, indexDir)); err != nil {
 						t.Fatal(err)
@@ -125,7 +132,7 @@ func TestWhatIsWrittenOverOldBytesEndsWithABlock(t *testing.T) {
 		if err := readFull(f.handle, rest, pos); err != nil {
 			t.Fatal(err)
 		}
-		zero, behind := rest[:len(rest)-more], rest[len(rest)-more:]
+		zero, behind := rest[:spareBlock-pos%spareBlock], rest[spareBlock-pos%spareBlock:]
 		if !bytes.Equal(zero, make([]byte, len(zero))) || !bytes.Contains(behind, []byte("xxx")) {
 			t.Fatalf("behind %d there is no block's end with old bytes behind it", pos)
 		}

@@ -268,13 +268,16 @@ func (v *verifier) file(s *scanner, limit int64, durable *position) (bad []*Corr
 	for off := int64(fileHeaderLen); off < limit; {
 		h, _, err := s.frame(off)
 		if err != nil {
+			next, failed := s.resync(off, limit)
 			if len(bad) < maxDamage {
 				c := s.damage(off, err)
-				c.blank, _ = s.empty(off)
+				if next >= limit {
+					c.blank, _ = s.empty(off)
+				}
 				bad = append(bad, c)
 			}
-			if off, err = s.resync(off, limit); err != nil {
-				return append(bad, s.damage(off, err))
+			if off = next; failed != nil {
+				return append(bad, s.damage(off, failed))
 			}
 			continue
 		}
