@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/streambus/streambus/internal/env"
 )
 
 // conn is one client connection. Its reader goroutine reads frames, starts requests and, when an answer is ready as soon
@@ -36,7 +38,8 @@ type conn struct {
 	ready                     errand  // writeReady
 	probe                     [1]byte // the writer's own
 	unseen                    unseen
-	corked                    bool // see cork
+	found                     env.Span // the last piece that was looked for in the page cache, and found
+	corked                    bool     // see cork
 	corkBy                    func(socket uintptr)
 
 	mu       sync.Mutex

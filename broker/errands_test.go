@@ -172,12 +172,12 @@ func TestPiecesBehindOneThatIsCachedAreNotLookedFor(t *testing.T) {
 		{0, 1 << 20, true}, {0, 2 << 20, false}, {0, 8 << 20, false}, {0, 9 << 20, true},
 		{0, 8 << 20, true}, {1, 9 << 20, true}, {1, 17<<20 - 1000, false}, {1, 17<<20 - 999, true},
 	} {
-		before := w.found
+		before := w.c.found
 		span := env.Span{File: files[c.file], Pos: c.pos, Len: 1000}
 		if w.lost(span) {
 			t.Fatal("a file whose pages nobody can tell of counts as there")
 		}
-		if looked := w.found == span; looked != c.looked {
+		if looked := w.c.found == span; looked != c.looked {
 			t.Errorf("file %d at %d, last found at %d: looked %v", c.file, c.pos, before.Pos, looked)
 		}
 	}

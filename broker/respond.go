@@ -191,7 +191,6 @@ type responseWriter struct {
 	c     *conn
 	buf   []byte
 	ahead []kafkaproto.Chunk // of the answer that is being sent, from the current one on; nil if they have been asked for
-	found env.Span           // the last piece that was looked for in the page cache, and found
 }
 
 // foundBytes is how far behind a piece that was found others are taken to be there too: what the kernel gives up first is old, and
@@ -200,14 +199,15 @@ const foundBytes = 8 << 20
 
 // lost says whether a piece that is about to be sent is not in the page cache. It does not look each time.
 func (w *responseWriter) lost(span env.Span) bool {
-	behind := span.Pos + int64(span.Len) - w.found.Pos
-	if span.File == w.found.File && span.Pos >= w.found.Pos && behind <= foundBytes {
+	found := &w.c.found
+	behind := span.Pos + int64(span.Len) - found.Pos
+	if span.File == found.File && span.Pos >= found.Pos && behind <= foundBytes {
 		return false
 	}
 	if !w.c.cached(span) {
 		return true
 	}
-	w.found = span
+	*found = span
 	return false
 }
 
