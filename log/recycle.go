@@ -71,7 +71,12 @@ func (t *fileTable) retired() error {
 	t.mu.Lock()
 	t.spares.ready = append(t.spares.ready, t.spares.fresh[:n]...)
 	t.spares.fresh = slices.Delete(t.spares.fresh, 0, n)
+	low := t.spares.low
 	t.mu.Unlock()
+	if low {
+		_, err := t.spare(false)
+		return err
+	}
 	return nil
 }
 
@@ -119,20 +124,19 @@ func (t *fileTable) findSpares() error {
 	return nil
 }
 
-// spare says whether the disk has room for spares. If not, those there are go.
-func (t *fileTable) spare(room bool) error {
+// spare says whether the disk has room for spares. If not, those there are go, and it tells how many.
+func (t *fileTable) spare(room bool) (gone int, err error) {
 	t.mu.Lock()
 	t.spares.low = !room
-	var gone []string
+	var paths []string
 	if !room {
-		gone, t.spares.ready = t.spares.ready, nil
+		paths, t.spares.ready = t.spares.ready, nil
 	}
 	t.mu.Unlock()
-	var err error
-	for _, path := range gone {
+	for _, path := range paths {
 		err = errors.Join(err, ignoreMissing(t.fs.Remove(path)))
 	}
-	return err
+	return len(paths), err
 }
 
 func (t *fileTable) spareCount() int {

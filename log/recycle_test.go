@@ -7,9 +7,12 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/streambus/streambus/internal/env"
 )
 
 // fill appends until n files have been sealed.
@@ -259,4 +262,37 @@ func TestASpareThatSomebodyTookAwayIsNotMissed(t *testing.T) {
 	if s := e.Stats(); s.Recycled != 0 || s.Spares != 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+func TestSparesGoWhereTheDiskHasNoRoom(t *testing.T) {
+	w := newWorld(t)
+	e := w.open(nil)
+	l, other := mustLog(t, e, topic(1, 0)), mustLog(t, e, topic(2, 0))
+	fill(t, e, l, 3)
+	die(t, e, l)
+	if spareFiles(t, w) == 0 {
+		t.Fatal("nothing was kept")
+	}
+	w.fault.Change(func(h *env.FaultHooks) {
+		h.Preallocate = func(string) error {
+			if spareFiles(t, w) > 0 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+	})
+	mustAppend(t, other, spec{size: 10})
+	fill(t, e, other, 2)
+	if s := e.Stats(); s.Spares != 0 || spareFiles(t, w) != 0 {
+		t.Errorf("%+v", s)
+	}
+	// What is about to be kept is no room that one could wait for.
+	e.files.spares.fresh = append(e.files.spares.fresh, "one")
+	w.fault.Change(func(h *env.FaultHooks) { h.Preallocate = func(string) error { return syscall.ENOSPC } })
+	for range 40 {
+		if _, err := append1(t, other, spec{size: 1000}); err != nil {
+			return
+		}
+	}
+	t.Error("a full disk took everything")
 }

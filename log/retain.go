@@ -85,7 +85,7 @@ func (m *maintenance) checkDisk() {
 		reserve = DefaultReserve(total)
 	}
 	room := max(reserve, DefaultReserve(total))
-	if err := m.e.files.spare(free >= 2*uint64(room)); err != nil {
+	if _, err := m.e.files.spare(free >= 2*uint64(room)); err != nil {
 		m.e.trouble("remove files that were kept", err)
 	}
 	full := reserve > 0 && free < uint64(reserve)

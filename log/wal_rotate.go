@@ -101,7 +101,7 @@ func (w *writer) begin(f *file, h env.File, end *walEnd, sorted []fileEnd) (int6
 	binary.BigEndian.PutUint32(raw[crcOffset:], crc32.Update(frameSum(f.salt, raw), crcTable, body))
 	pos := fileHeaderLen + frame.span()
 	pad := pos - fileHeaderLen - frameHeaderLen - int64(len(body))
-	if _, err := preallocate(h, 0, pos, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
+	if _, err := w.preallocate(h, 0, pos, max(pos, min(firstReserve, w.e.opts.FileBytes))); err != nil {
 		return 0, err
 	}
 	if _, err := h.WriteVAt([][]byte{header.encode(), raw, body, zeros[:pad], zeros[:f.toBlock(pos)]}, 0); err != nil {

@@ -242,16 +242,26 @@ func (w *writer) firstFrame() int64 { return max(w.e.opts.FileBytes/4, fileHeade
 // reserve takes room on the disk ahead of the writes, so that a full disk shows here, before anything is half written.
 func (w *writer) reserve(upTo int64) error {
 	for w.reserved < upTo {
-		step, err := preallocate(w.active.handle, w.reserved, upTo-w.reserved, min(max(w.reserved, firstReserve), maxReserve))
-		if isNoSpace(err) && w.e.files.spareCount() > 0 && w.e.files.spare(false) == nil {
-			continue // until somebody looks at the disk again there are none
-		}
+		step, err := w.preallocate(w.active.handle, w.reserved, upTo-w.reserved, min(max(w.reserved, firstReserve), maxReserve))
 		if err != nil {
 			return err
 		}
 		w.reserved += step
 	}
 	return nil
+}
+
+// preallocate takes step bytes or as many as there are, at least need. Where there is no room for those, the spares give theirs.
+func (w *writer) preallocate(f env.File, off, need, step int64) (int64, error) {
+	for {
+		n, err := preallocate(f, off, need, step)
+		if !isNoSpace(err) {
+			return n, err
+		}
+		if gone, _ := w.e.files.spare(false); gone == 0 {
+			return n, err
+		}
+	}
 }
 
 // preallocate takes step bytes or, when the disk has no room for that, as few as are needed: what is left of the disk is
@@ -328,8 +338,8 @@ var zeros [64 << 10]byte
 
 // writeAhead lets zeros follow what is about to be written up to end, where somebody waits for the sync of each small write. The next
 // writes then go into blocks that are there: a sync that has new blocks, or a new size, to note waits for the file system's journal
-// too, and takes twice as long. In what the file had as another one the blocks are there; zeros fill the last one. It returns up to where the file is written then. Recovery finds no frame in zeros, as behind any
-// end.
+// too, and takes twice as long. In what the file had as another one the blocks are there: zeros fill the last of them. It returns up
+// to where the file is written then. Recovery finds no frame in zeros, as behind any end.
 func (w *writer) writeAhead(end int64) int64 {
 	if end < w.active.stale {
 		if end > w.blank {

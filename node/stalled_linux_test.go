@@ -26,9 +26,9 @@ import (
 )
 
 // A page that sendfile has lent to a socket is sent as it is when it leaves, which may be long after the call has returned. So
-// bytes that somebody may still read must never change: a file goes by unlink, or is written again when nobody reads it. The first test stalls a reader in the middle of
-// an answer that goes by sendfile, has the files under it go in one of the ways there are, lets others write as much again, and
-// reads on.
+// bytes that somebody may still read must never change: a file goes by unlink, or is written again when nobody reads it. The first
+// test stalls a reader in the middle of an answer that goes by sendfile, has the files under it go in one of the ways there are, lets
+// others write as much again, and reads on.
 
 // sentFS is the operating system's file system. It notes from which files something was sent by sendfile: the broker asks for a
 // descriptor for nothing else.
